@@ -1,0 +1,34 @@
+/// What the loader hands to the renderer: decoded frames beside the plan that asked for them. No tensors here.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cstp/sampling/plan.h"
+#include "cstp/video/frame.h"
+
+namespace cstp {
+
+/// One video's worth of views, decoded.
+struct Sample {
+  SamplePlan plan;
+  std::vector<int64_t> frame_numbers;  ///< sorted, distinct: frames_wanted(plan)
+  std::vector<Frame> frames;           ///< one per frame_numbers entry; planes lie in `memory`
+  std::vector<std::shared_ptr<uint8_t[]>> memory;
+  VideoInfo video;
+  int64_t record = 0;  ///< index into Dataset::videos
+  int64_t label = -1;
+  int64_t position = 0;         ///< place in the epoch's order
+  int64_t attempt = 0;          ///< > 0 if bad videos were replaced here
+  std::string error;            ///< why nothing was decoded; only where bad videos are kept (evaluation)
+  std::vector<float> rendered;  ///< [V,T,S,S,3], filled by the loader's finish hook (augment/render.h)
+
+  /// The frame with this number. Requires that it was wanted.
+  const Frame& frame(int64_t number) const;
+};
+
+/// Consecutive positions, in order.
+using Batch = std::vector<Sample>;
+
+}  // namespace cstp

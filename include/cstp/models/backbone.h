@@ -1,0 +1,51 @@
+/// Video backbones: clips -> four stage maps -> one embedding.
+///
+/// Adding one: src/models/x.cpp with make_x, a row in backbone.cpp, a line in CMake. The contract test in
+/// tests/models walks the table.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cstp {
+
+class Fields;
+
+struct ModelOptions {
+  std::string name = "r2plus1d10";  ///< a row of backbones()
+  double width = 1.0;  ///< multiplies every channel count (rounded to a multiple of 8, at least 8, unless 1)
+  void bind(Fields& f);
+};
+
+/// A network over clips [N,3,T,S,S]. Parameters are named as torchvision names them where the architecture is its.
+class Backbone : public torch::nn::Module {
+ public:
+  /// Outputs of the four stages, after their activation and before the next down-sampling: [N,C_k,T_k,H_k,W_k].
+  virtual std::vector<at::Tensor> stages(const at::Tensor& clips) = 0;
+  /// Channels of the four stages.
+  virtual std::vector<int64_t> stage_channels() const = 0;
+  /// Global average pool of the last stage: [N,C], in the compute type of the last stage.
+  virtual at::Tensor embed(const at::Tensor& clips);
+  /// C of embed().
+  int64_t features() const { return stage_channels().back(); }
+};
+
+struct BackboneRow {
+  const char* name;
+  std::shared_ptr<Backbone> (*make)(const ModelOptions& options);
+  const char* description;
+};
+std::span<const BackboneRow> backbones();
+
+/// @throws ConfigError with the nearest name if there is no such backbone.
+std::shared_ptr<Backbone> make_backbone(const ModelOptions& options);
+
+/// Number of trainable parameters of a module (buffers do not count).
+int64_t parameter_count(const torch::nn::Module& module);
+
+}  // namespace cstp

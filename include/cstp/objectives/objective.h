@@ -1,0 +1,88 @@
+/// An objective is two functions in one file: plan() says what to cut from a video, loss() what to learn from the
+/// views.
+///
+/// Adding one: src/objectives/x.cpp (options, plan, loss, row), a row in objective.cpp, a line in CMake. The contract
+/// test in tests/objectives walks the table: same seed same plan; frames in range; labels agree with the plan; finite
+/// loss; gradients reach the backbone; state survives save and load.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cstp/core/config.h"
+#include "cstp/core/random.h"
+#include "cstp/models/backbone.h"
+#include "cstp/sampling/plan.h"
+#include "cstp/video/frame.h"
+
+namespace cstp {
+
+/// Rendered views of B videos on the device, beside the plans they came from.
+struct ViewBatch {
+  at::Tensor views;               ///< [V*B,3,T,S,S] f32, view-major: view v of video b is row v*B + b
+  std::vector<SamplePlan> plans;  ///< B
+  at::Tensor labels;              ///< [B] int64 class labels on the device, -1 where unknown
+  std::vector<int64_t> records;   ///< B indices into the data set
+  int64_t videos() const { return static_cast<int64_t>(plans.size()); }
+};
+
+/// A scalar to minimise and the named scalars to log; all on the device, detached but for total.
+struct LossTerms {
+  at::Tensor total;  ///< [] f32, with gradient
+  std::vector<std::pair<std::string, at::Tensor>>
+      parts;  ///< e.g. {"contrast", []}, {"accuracy_spatial", []}; order is fixed per objective
+};
+
+/// Clip geometry shared by all objectives.
+struct ClipOptions {
+  int64_t frames = 16;  ///< T
+  int64_t stride = 2;   ///< source frames per step where the objective does not draw its own
+  int64_t size = 112;   ///< S
+  void bind(Fields& f);
+};
+
+class Objective : public torch::nn::Module {
+ public:
+  /// Draws what to cut from this video. Called from many threads: const, no tensors, all randomness from rng.
+  /// @throws DataError if the video is unusable (too short)
+  virtual SamplePlan plan(const VideoInfo& video, Rng& rng) const = 0;
+  /// Loss of a batch. Losses are computed in f32 whatever the autocast type.
+  virtual LossTerms loss(const ViewBatch& batch) = 0;
+  /// After the optimizer's step (momentum targets may also update before the forward pass, inside loss()).
+  virtual void after_step() {}
+  /// The backbone that downstream tasks take; registered as "backbone".
+  virtual std::shared_ptr<Backbone> backbone() const = 0;
+  /// Parameters the optimizer should train, with names (frozen and twin parameters are left out).
+  virtual std::vector<std::pair<std::string, at::Tensor>> trainable() const;
+  /// Whether module `name` subtree stays in eval mode during training (frozen backbone). Called after train().
+  virtual void set_train_mode() { train(); }
+};
+
+/// What an objective is built from.
+struct ObjectiveParts {
+  ClipOptions clip;
+  std::function<std::shared_ptr<Backbone>()> make_backbone;  ///< a fresh one at each call
+  int64_t classes = 0;                                       ///< of the data set; 0 if unlabelled
+};
+
+struct ObjectiveRow {
+  const char* name;
+  std::shared_ptr<Objective> (*make)(const ConfigNode& options, const ObjectiveParts& parts);
+  ConfigNode (*resolve)(const ConfigNode& options);  ///< reads the section strictly; every key with its value
+  std::string (*describe)();                         ///< its keys, for `cstp inspect config`
+  const char* description;
+};
+std::span<const ObjectiveRow> objectives();
+
+/// @param section the config's `objective:` map: `name` and the objective's own keys
+std::shared_ptr<Objective> make_objective(const ConfigNode& section, const ObjectiveParts& parts);
+/// The section with every key resolved, name first. @throws ConfigError
+ConfigNode resolve_objective(const ConfigNode& section);
+
+}  // namespace cstp
