@@ -1,0 +1,68 @@
+#include "cstp/models/backbone.h"
+
+#include <string>
+#include <vector>
+
+#include "cstp/core/config.h"
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+
+namespace cstp {
+
+// Each defined in the file of its family.
+std::shared_ptr<Backbone> make_r3d18(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r2plus1d18(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r2plus1d10(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& options);
+
+namespace {
+
+constexpr BackboneRow kBackbones[] = {
+    {"r2plus1d10", make_r2plus1d10,
+     "CSTP's R(2+1)D: one factorised block per stage, stem mid 83, factorised shortcuts"},
+    {"r3d10_pool", make_r3d10_pool, "CSTP's R3D: one block per stage, 7x7x7 stem and max-pool"},
+    {"r3d18_pool", make_r3d18_pool, "CSTP's R3D: two blocks per stage, 7x7x7 stem and max-pool"},
+    {"r3d18", make_r3d18, "torchvision's r3d_18"},
+    {"r2plus1d18", make_r2plus1d18, "torchvision's r2plus1d_18"},
+};
+
+std::vector<std::string> names() {
+  std::vector<std::string> result;
+  for (const BackboneRow& row : kBackbones) result.emplace_back(row.name);
+  return result;
+}
+
+}  // namespace
+
+void ModelOptions::bind(Fields& f) {
+  f.choice("name", name, names(), "network");
+  f.number("width", width, {.min = 0.01, .max = 8},
+           "multiplies every channel count (then a multiple of 8, at least 8)");
+}
+
+std::span<const BackboneRow> backbones() { return kBackbones; }
+
+std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
+  for (const BackboneRow& row : kBackbones) {
+    if (options.name == row.name) return row.make(options);
+  }
+  const std::vector<std::string> known = names();
+  const std::string near = closest(options.name, known);
+  throw ConfigError(cat("model.name: there is no backbone '", options.name, "' (known: ", join(known, ", "), ")",
+                        near.empty() ? "" : cat("; did you mean '", near, "'?")));
+}
+
+at::Tensor Backbone::embed(const at::Tensor& clips) {
+  return stages(clips).back().mean({2, 3, 4});  // [N,C]
+}
+
+int64_t parameter_count(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const at::Tensor& parameter : module.parameters()) {
+    if (parameter.requires_grad()) count += parameter.numel();
+  }
+  return count;
+}
+
+}  // namespace cstp

@@ -1,0 +1,176 @@
+// src/models/resnet3d.cpp: 3D residual networks of basic blocks, one grammar for every named form.
+//
+// Sources: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018) for R3D and
+// R(2+1)D; torchvision.models.video for the forms and names of r3d18 and r2plus1d18; CSTP's released code for
+// r2plus1d10, r3d10_pool and r3d18_pool. Three different networks are called "R(2+1)D-18" in this literature, so a name
+// here says the exact form, and a test holds the parameter count of each.
+#include <torch/nn/init.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/pooling.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "conv_units.h"
+#include "cstp/models/backbone.h"
+
+namespace cstp {
+namespace {
+
+/// Convolutions of a block.
+enum class Conv {
+  full,                  ///< 3x3x3
+  factorised_per_block,  ///< (2+1)D; both convolutions share the mid channels of the first (torchvision)
+  factorised_per_conv,   ///< (2+1)D; each has its own mid channels, and shortcuts are factorised too (CSTP)
+};
+enum class Stem {
+  full3,             ///< 3x7x7
+  full7_pool,        ///< 7x7x7, then max-pool 3 stride 2 (CSTP's R3D)
+  factorised_mid45,  ///< (2+1)D with 45 mid channels (torchvision)
+  factorised,        ///< (2+1)D with the formula's mid channels, 83 at full width (CSTP)
+};
+
+struct Form {
+  Stem stem;
+  Conv conv;
+  std::array<int64_t, 4> blocks;
+};
+
+int64_t scaled(int64_t channels, double width) {
+  if (width == 1.0) return channels;
+  return std::max<int64_t>(8, 8 * std::llround(static_cast<double>(channels) * width / 8));
+}
+
+/// norm(conv(relu(norm(conv(x))))) + shortcut(x), then ReLU.
+class BasicBlockImpl : public torch::nn::Module {
+ public:
+  BasicBlockImpl(Conv conv, int64_t in, int64_t out, int64_t stride) {
+    const int64_t block_mid = factorised_mid(in, out, kKernel);
+    push_conv(conv1_, conv, in, out, stride, block_mid);
+    conv1_->push_back(torch::nn::BatchNorm3d(out));
+    conv1_->push_back(make_relu());
+    push_conv(conv2_, conv, out, out, 1, block_mid);
+    conv2_->push_back(torch::nn::BatchNorm3d(out));
+    register_module("conv1", conv1_);
+    register_module("conv2", conv2_);
+    if (stride == 1 && in == out) return;
+    if (conv == Conv::factorised_per_conv) {
+      const int64_t mid = factorised_mid(in, out, {1, 1, 1});
+      downsample_->push_back(FactorisedConv(in, mid, out, Size3{1, 1, 1}, Size3{stride, stride, stride}));
+    } else {
+      downsample_->push_back(make_conv(in, out, {1, 1, 1}, {stride, stride, stride}));
+    }
+    downsample_->push_back(torch::nn::BatchNorm3d(out));
+    register_module("downsample", downsample_);
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    at::Tensor y = conv2_->forward(conv1_->forward(x));
+    y += downsample_->is_empty() ? x : downsample_->forward(x);
+    return y.relu_();
+  }
+
+ private:
+  static constexpr Size3 kKernel = {3, 3, 3};
+
+  static void push_conv(torch::nn::Sequential& into, Conv conv, int64_t in, int64_t out, int64_t stride,
+                        int64_t block_mid) {
+    const Size3 strides = {stride, stride, stride};
+    if (conv == Conv::full) {
+      into->push_back(make_conv(in, out, kKernel, strides));
+    } else {
+      const int64_t mid = conv == Conv::factorised_per_block ? block_mid : factorised_mid(in, out, kKernel);
+      into->push_back(FactorisedConv(in, mid, out, kKernel, strides));
+    }
+  }
+
+  torch::nn::Sequential conv1_;
+  torch::nn::Sequential conv2_;
+  torch::nn::Sequential downsample_;
+};
+TORCH_MODULE(BasicBlock);
+
+class ResNet3d final : public Backbone {
+ public:
+  ResNet3d(const Form& form, double width) {
+    for (size_t k = 0; k < channels_.size(); ++k) channels_[k] = scaled(int64_t{64} << k, width);
+    push_stem(form.stem, width);
+    register_module("stem", stem_);
+    int64_t in = channels_[0];
+    for (size_t k = 0; k < layers_.size(); ++k) {
+      for (int64_t block = 0; block < form.blocks[k]; ++block) {
+        const int64_t stride = k > 0 && block == 0 ? 2 : 1;
+        layers_[k]->push_back(BasicBlock(form.conv, in, channels_[k], stride));
+        in = channels_[k];
+      }
+      register_module("layer" + std::to_string(k + 1), layers_[k]);
+    }
+    // As torchvision initialises its video networks; norms keep gamma 1, beta 0.
+    for (const auto& parameter : named_parameters()) {
+      if (parameter.value().dim() > 1) {
+        torch::nn::init::kaiming_normal_(parameter.value(), 0, torch::kFanOut, torch::kReLU);
+      }
+    }
+  }
+
+  std::vector<at::Tensor> stages(const at::Tensor& clips) override {
+    std::vector<at::Tensor> maps;
+    at::Tensor x = stem_->forward(clips);
+    for (auto& layer : layers_) {
+      x = layer->forward(x);  // [N,C_k,T_k,H_k,W_k]
+      maps.push_back(x);
+    }
+    return maps;
+  }
+
+  std::vector<int64_t> stage_channels() const override { return {channels_.begin(), channels_.end()}; }
+
+ private:
+  void push_stem(Stem stem, double width) {
+    const Size3 stride = {1, 2, 2};
+    const int64_t out = channels_[0];
+    if (stem == Stem::full3 || stem == Stem::full7_pool) {
+      stem_->push_back(make_conv(3, out, {stem == Stem::full3 ? 3 : 7, 7, 7}, stride));
+    } else {
+      const int64_t mid = stem == Stem::factorised ? factorised_mid(3, out, {3, 7, 7}) : scaled(45, width);
+      stem_->push_back(make_conv(3, mid, {1, 7, 7}, stride));
+      stem_->push_back(torch::nn::BatchNorm3d(mid));
+      stem_->push_back(make_relu());
+      stem_->push_back(TemporalConv(mid, out, 3, 1));
+    }
+    stem_->push_back(torch::nn::BatchNorm3d(out));
+    stem_->push_back(make_relu());
+    if (stem == Stem::full7_pool) {
+      stem_->push_back(torch::nn::MaxPool3d(torch::nn::MaxPool3dOptions(3).stride(2).padding(1)));
+    }
+  }
+
+  std::array<int64_t, 4> channels_{};
+  torch::nn::Sequential stem_;
+  std::array<torch::nn::Sequential, 4> layers_;
+};
+
+}  // namespace
+
+std::shared_ptr<Backbone> make_r3d18(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full3, Conv::full, {2, 2, 2, 2}}, o.width);
+}
+std::shared_ptr<Backbone> make_r2plus1d18(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::factorised_mid45, Conv::factorised_per_block, {2, 2, 2, 2}}, o.width);
+}
+std::shared_ptr<Backbone> make_r2plus1d10(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::factorised, Conv::factorised_per_conv, {1, 1, 1, 1}}, o.width);
+}
+std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full7_pool, Conv::full, {1, 1, 1, 1}}, o.width);
+}
+std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full7_pool, Conv::full, {2, 2, 2, 2}}, o.width);
+}
+
+}  // namespace cstp
