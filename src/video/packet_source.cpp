@@ -1,0 +1,137 @@
+#include "packet_source.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+
+namespace cstp {
+
+PacketSource::PacketSource(std::string path, Deadline& deadline) : path_(std::move(path)), deadline_(deadline) {
+  silence_ffmpeg();
+  open();
+}
+
+void PacketSource::reopen() {
+  filter_.reset();
+  format_.reset();
+  open();
+}
+
+void PacketSource::open() {
+  AVFormatContext* context = avformat_alloc_context();
+  if (context == nullptr) throw std::bad_alloc();
+  context->interrupt_callback = deadline_.interrupt();
+  AVDictionary* options = nullptr;  // a playlist must not reach the network
+  av_dict_set(&options, "protocol_whitelist", "file", 0);
+  // "file:" keeps names such as "a:b.mp4" or "-clip.mp4" from being read as protocols or options.
+  int code = avformat_open_input(&context, ("file:" + path_).c_str(), nullptr, &options);
+  av_dict_free(&options);
+  format_.reset(context);  // null where opening failed
+  if (code >= 0) code = avformat_find_stream_info(context, nullptr);
+  deadline_.check(path_);
+  if (code < 0) throw DecodeError(cat(path_, ": cannot be read as a video (", ffmpeg_error(code), ")"));
+
+  stream_ = nullptr;
+  for (unsigned i = 0; i < format_->nb_streams; ++i) {
+    AVStream* stream = format_->streams[i];
+    const bool picture = (stream->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0;
+    if (stream_ == nullptr && stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !picture) {
+      stream_ = stream;
+    } else {
+      stream->discard = AVDISCARD_ALL;
+    }
+  }
+  if (stream_ == nullptr) throw DecodeError(cat(path_, ": has no video stream"));
+  if (stream_->codecpar->codec_id == AV_CODEC_ID_MPEG4) open_filter();
+}
+
+void PacketSource::open_filter() {
+  AVBSFContext* filter = nullptr;
+  int code = av_bsf_alloc(av_bsf_get_by_name("mpeg4_unpack_bframes"), &filter);
+  filter_.reset(filter);
+  if (code >= 0) code = avcodec_parameters_copy(filter->par_in, stream_->codecpar);
+  if (code >= 0) {
+    filter->time_base_in = stream_->time_base;
+    code = av_bsf_init(filter);
+  }
+  if (code < 0) throw DecodeError(cat(path_, ": its MPEG-4 stream cannot be unpacked (", ffmpeg_error(code), ")"));
+  filter_ended_ = false;
+}
+
+bool PacketSource::has_format(const char* name) const {
+  const std::vector<std::string> names = split(format_->iformat->name, ',');
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool PacketSource::read(AVPacket& packet) {
+  for (;;) {
+    deadline_.check(path_);
+    av_packet_unref(&packet);
+    const int code = av_read_frame(format_.get(), &packet);
+    if (code == AVERROR(EAGAIN)) continue;
+    deadline_.check(path_);
+    if (code < 0) return false;
+    // A packet without bytes would tell the decoder that the stream ends.
+    if (packet.stream_index == stream_->index && packet.size > 0) return true;
+  }
+}
+
+bool PacketSource::next(AVPacket& packet) {
+  if (!filter_) return read(packet);
+  for (;;) {
+    av_packet_unref(&packet);
+    const int code = av_bsf_receive_packet(filter_.get(), &packet);
+    if (code >= 0 && packet.size > 0) return true;
+    if (code == AVERROR_EOF || (code < 0 && filter_ended_)) return false;
+    if (code >= 0) continue;
+    filter_ended_ = !read(packet);
+    av_bsf_send_packet(filter_.get(), filter_ended_ ? nullptr : &packet);
+  }
+}
+
+bool PacketSource::seek(int64_t time) {
+  if (av_seek_frame(format_.get(), stream_->index, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
+  if (filter_) av_bsf_flush(filter_.get());
+  filter_ended_ = false;
+  return true;
+}
+
+StreamDecoder::StreamDecoder(const PacketSource& source, int64_t threads) {
+  const AVCodecParameters& parameters = source.parameters();
+  const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
+  if (codec == nullptr) {
+    throw DecodeError(cat(source.path(), ": this FFmpeg has no decoder for its video (codec '",
+                          avcodec_get_name(parameters.codec_id), "')"));
+  }
+  context_.reset(avcodec_alloc_context3(codec));
+  if (!context_) throw std::bad_alloc();
+  int code = avcodec_parameters_to_context(context_.get(), &parameters);
+  constexpr int64_t kMostPixels = int64_t{1} << 27;  // 16k x 8k: a header that asks for more is damaged
+  context_->thread_count = static_cast<int>(std::clamp<int64_t>(threads, 1, 64));
+  context_->max_pixels = kMostPixels;
+  if (code >= 0) code = avcodec_open2(context_.get(), codec, nullptr);
+  if (code < 0) {
+    throw DecodeError(
+        cat(source.path(), ": its video decoder '", codec->name, "' cannot start (", ffmpeg_error(code), ")"));
+  }
+}
+
+bool StreamDecoder::feed(const AVPacket* packet) { return avcodec_send_packet(context_.get(), packet) >= 0; }
+
+bool StreamDecoder::fetch(bool draining, bool& well) {
+  constexpr int kMostErrors = 64;  // while draining an error concerns one picture; the next may be good
+  for (int errors = 0; errors < kMostErrors; ++errors) {
+    const int code = avcodec_receive_frame(context_.get(), frame_.get());
+    if (code >= 0) return true;
+    if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return false;
+    well = false;
+    if (!draining) return false;
+  }
+  return false;
+}
+
+}  // namespace cstp

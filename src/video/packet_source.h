@@ -1,0 +1,68 @@
+/// The packets of a file's first video stream, in file order, as a plain sequential decode would get them.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "ffmpeg.h"
+
+namespace cstp {
+
+/// MPEG-4 part 2 with packed B-frames (DivX in AVI, as UCF101 and HMDB51 have it) comes out unpacked: one picture a
+/// packet.
+class PacketSource {
+ public:
+  /// @param deadline must outlive this object; it bounds every call
+  /// @throws DecodeError if the file cannot be opened or has no video stream (cover art does not count)
+  PacketSource(std::string path, Deadline& deadline);
+
+  const std::string& path() const { return path_; }
+  const AVStream& stream() const { return *stream_; }
+  const AVCodecParameters& parameters() const { return filter_ ? *filter_->par_out : *stream_->codecpar; }
+  bool has_format(const char* name) const;
+
+  /// The next packet that has bytes; false at the end. A read error ends the stream, as it does in the ffmpeg program.
+  bool next(AVPacket& packet);
+  /// To the last place at or before `time` (in the stream's time base) from which the container can go on.
+  bool seek(int64_t time);
+  /// From the start, by opening the file anew: exact where a seek to the start need not be.
+  void reopen();
+
+ private:
+  void open();
+  void open_filter();
+  bool read(AVPacket& packet);
+
+  std::string path_;
+  Deadline& deadline_;
+  FormatPtr format_;
+  FilterPtr filter_;
+  AVStream* stream_ = nullptr;
+  bool filter_ended_ = false;
+};
+
+/// Turns packets into frames. Errors in the stream are passed over, as the ffmpeg program does; frames that come out
+/// count.
+class StreamDecoder {
+ public:
+  StreamDecoder(const PacketSource& source, int64_t threads);
+
+  /// Sends a packet (nullptr: no more will come) and calls take(frame) for each frame that comes out.
+  /// A frame's pts is that of the packet that coded it.
+  /// @return false if the decoder complained
+  template <class Take>
+  bool send(const AVPacket* packet, Take&& take) {
+    bool well = feed(packet);
+    while (fetch(packet == nullptr, well)) take(*frame_);
+    return well;
+  }
+  /// Forgets the pictures so far, keeps what the headers said; any packet may follow.
+  void flush() { avcodec_flush_buffers(context_.get()); }
+
+ private:
+  bool feed(const AVPacket* packet);
+  bool fetch(bool draining, bool& well);
+  CodecPtr context_;
+  FramePtr frame_ = new_frame();
+};
+
+}  // namespace cstp
