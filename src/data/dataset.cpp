@@ -1,0 +1,107 @@
+#include "cstp/data/dataset.h"
+
+#include <algorithm>
+#include <array>
+
+#include "cstp/core/config.h"
+#include "cstp/core/error.h"
+#include "cstp/core/log.h"
+#include "cstp/core/text.h"
+#include "formats.h"
+
+namespace cstp {
+namespace {
+
+constexpr std::array<FormatRow, 5> kFormats = {{
+    {"folder", read_folder_format, "root/[train|test|val]/CLASS/.../video; classes in byte order of the folder names"},
+    {"list", read_list_format,
+     "text files of `path`, `path label` or `path label nframes`; label after the last separator"},
+    {"ucf101", read_ucf101_format, "classInd.txt and trainlist0N.txt / testlist0N.txt, splits 1 to 3"},
+    {"hmdb51", read_hmdb51_format, "CLASS_test_splitN.txt, splits 1 to 3"},
+    {"kinetics", read_kinetics_format,
+     "csv of label, youtube_id, time_start, time_end, split; absent videos are counted"},
+}};
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const FormatRow& row : kFormats) names.emplace_back(row.name);
+  return names;
+}
+
+}  // namespace
+
+std::span<const FormatRow> dataset_formats() { return kFormats; }
+
+void DataOptions::bind(Fields& f) {
+  f.choice("format", format, format_names(), "how records are listed");
+  f.text("root", root, "folder that holds the videos");
+  f.text("annotations", annotations,
+         "folder of the lists (ucf101, hmdb51), csv file or folder (kinetics); empty: the usual places");
+  f.text("train", train, "list: file of training records; folder, kinetics: subfolder of the training videos");
+  f.text("test", test, "list: file of test records; folder, kinetics: subfolder of the test videos");
+  f.text("class_file", class_file, "one class name a line (or `id name`); fixes names and order of the classes");
+  f.integer("split", split, {.min = 1, .max = 3}, "official split (ucf101, hmdb51)");
+  f.integer("videos", videos, {.min = 0},
+            "training videos expected: used where the data is absent, checked where present; 0: unchecked");
+  f.choice("on_bad_video", on_bad_video, {"replace", "error"},
+           "training: what to do with a video that cannot be decoded");
+  f.number("max_bad", max_bad, {.min = 0, .max = 1}, "share of the videos that may prove bad before training stops");
+}
+
+Dataset open_dataset(const DataOptions& options, Split split) {
+  const auto row = std::find_if(kFormats.begin(), kFormats.end(),
+                                [&options](const FormatRow& format) { return options.format == format.name; });
+  if (row == kFormats.end()) {
+    throw ConfigError(cat("data.format: '", options.format, "' is none of ", join(format_names(), ", ")));
+  }
+  if (!options.root.empty() && !is_folder(options.root)) {
+    throw DataError(cat("data.root: '", options.root, "' is no folder; set it to the folder that holds the videos"));
+  }
+  if (options.root.empty() && options.format != "list") {
+    throw ConfigError(cat("data.root: format ", options.format, " needs the folder that holds the videos"));
+  }
+  Dataset dataset = row->read(options, split);
+  const char* part = split == Split::train ? "train" : "test";
+  const bool official = options.format == "ucf101" || options.format == "hmdb51";
+  dataset.name = official ? cat(options.format, " split ", options.split, " ", part) : cat(options.format, " ", part);
+  if (dataset.videos.empty()) {
+    throw DataError(cat(dataset.name, ": no videos were found in '", options.root, "'",
+                        dataset.missing > 0 ? cat(" (", count_text(dataset.missing), " are listed)") : "",
+                        "; check data.root and data.format"));
+  }
+  const auto classes = std::ssize(dataset.classes);
+  for (const VideoRecord& video : dataset.videos) {
+    check(video.label >= -1 && video.label < classes, "a data format gave a label outside its classes");
+  }
+  const auto found = std::ssize(dataset.videos);
+  if (split == Split::train && options.videos > 0 && options.videos != found) {
+    // A warning: any configuration takes any data, and Kinetics loses videos every year.
+    log::warning(dataset.name, ": ", count_text(found), " videos were found, and data.videos says ",
+                 count_text(options.videos), "; epochs are counted with those found");
+  }
+  if (dataset.missing > 0) {
+    log::warning(dataset.name, ": ", count_text(dataset.missing),
+                 " listed videos are not on the disk and were left out");
+  }
+  return dataset;
+}
+
+std::string Dataset::class_map_hash() const {
+  uint64_t hash = fingerprint("");
+  for (const std::string& label : classes) hash = fingerprint("\n", fingerprint(label, hash));
+  return hex_text(hash);
+}
+
+std::string Dataset::data_hash(const std::string& root) const {
+  const std::string prefix = root.empty() ? "" : path_in(root, "");
+  uint64_t hash = fingerprint("");
+  for (const VideoRecord& video : videos) {
+    std::string_view path = video.path;
+    if (path.starts_with(prefix)) path.remove_prefix(prefix.size());
+    hash = fingerprint(std::to_string(video.label), fingerprint("\t", fingerprint(path, hash)));
+    hash = fingerprint("\n", hash);
+  }
+  return hex_text(hash);
+}
+
+}  // namespace cstp
