@@ -6,13 +6,16 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "cstp/core/random.h"
 #include "cstp/data/dataset.h"
 #include "cstp/data/epoch_order.h"
 #include "cstp/data/sample.h"
+#include "cstp/video/video_reader.h"
 
 namespace cstp {
 
@@ -29,7 +32,9 @@ class BadVideos {
  public:
   /// @param journal JSON-lines file, created when the first bad video appears; "" keeps it in memory.
   ///        Existing lines are replayed: their (epoch, position, attempt) counts as bad without being tried.
-  /// @param videos M; @param max_share of M that may be bad before report() throws DataError
+  /// @param videos M; @param max_share of M that may be bad before report() throws DataError. One is tolerated in any
+  ///        set, however small, unless the share is 0.
+  /// @throws DataError if the journal holds more than that already
   BadVideos(std::string journal, int64_t videos, double max_share);
   bool known(uint64_t epoch, int64_t position, int64_t attempt) const;
   /// Logs "PATH: CAUSE; the sample was replaced (bad videos so far: 3 of 9,537)". @throws DataError above the limit
@@ -37,12 +42,20 @@ class BadVideos {
   int64_t count() const;  ///< distinct bad videos
 
  private:
+  void require_below_limit(const std::string& path, const std::string& cause) const;
   std::string journal_;
   int64_t videos_;
   double max_share_;
   mutable std::mutex mutex_;
   std::set<std::tuple<uint64_t, int64_t, int64_t>> known_;
   std::set<std::string> paths_;
+};
+
+/// What the loader needs of an opened video.
+struct OpenVideo {
+  VideoInfo info;
+  std::function<std::vector<Frame>(std::span<const int64_t> frames, const FrameMemory& memory)>
+      read;  ///< as VideoReader::read
 };
 
 class ClipLoader {
@@ -59,9 +72,10 @@ class ClipLoader {
     int64_t first = 0, last = 0;  ///< samples [first, last) of the stream
     int64_t batch = 1;            ///< samples per next(); the last may be smaller
     LoaderOptions options;
+    std::function<OpenVideo(const std::string& path, const ReaderOptions&)> open;  ///< empty: VideoReader
   };
   explicit ClipLoader(Setup setup);
-  ~ClipLoader();  ///< stops and joins the workers
+  ~ClipLoader();  ///< stops and joins the workers; waits for the decodes under way
 
   /// The next batch in order; empty after the last. Rethrows what a worker threw, at the position where it happened.
   Batch next();
