@@ -155,8 +155,10 @@ SamplePlan draw_overlap_pair(const VideoInfo& video, const OverlapPairOptions& o
   ViewPlan& two = plan.views[1];
   OverlapLabels labels;
 
-  labels.rate = rng.integer(0, max_rate_class(video.frames, options.frames, options.max_rate));
-  one.stride = two.stride = int64_t{1} << labels.rate;
+  if (options.fixed_stride == 0) {
+    labels.rate = rng.integer(0, max_rate_class(video.frames, options.frames, options.max_rate));
+  }
+  one.stride = two.stride = options.fixed_stride > 0 ? options.fixed_stride : int64_t{1} << labels.rate;
   const int64_t span = clip_span(options.frames, one.stride);
   const int64_t starts = video.frames - span;
   Starts time;  // a video no longer than the span gives both clips the same wrapped frames, class 0

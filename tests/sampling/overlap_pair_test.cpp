@@ -196,6 +196,21 @@ TEST(OverlapPair, PutsTheSecondClipOnTheGridOfTheFirstInClean) {
   }
 }
 
+TEST(OverlapPair, KeepsAFixedStrideAndThenDrawsNoRate) {
+  OverlapPairOptions options;
+  options.fixed_stride = 3;
+  for (uint64_t i = 0; i < 500; ++i) {
+    Rng rng(13, 0, i);
+    const SamplePlan plan = draw_overlap_pair(video(300), options, rng);
+    EXPECT_EQ(plan.overlap->rate, 0);
+    for (const ViewPlan& view : plan.views) {
+      EXPECT_EQ(view.stride, 3);
+      EXPECT_EQ(view.frames[15] - view.frames[0], 45);
+    }
+    EXPECT_DOUBLE_EQ(plan.overlap->temporal_overlap, kOverlapLevels[static_cast<size_t>(plan.overlap->temporal)]);
+  }
+}
+
 TEST(OverlapPair, ReadsTheFirstClipTwiceWhenReleasedPacked) {
   OverlapPairOptions options = preset("released");
   options.released_packed = true;

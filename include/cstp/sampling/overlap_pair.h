@@ -29,6 +29,7 @@ inline constexpr int64_t kShortestPairVideo = 8;
 struct OverlapPairOptions {
   std::string preset = "clean";     ///< clean | released
   int64_t frames = 16;              ///< T; no key of its own: the caller sets it from the clip's
+  int64_t fixed_stride = 0;         ///< no key of its own: this stride, and no rate is drawn; 0: a rate is drawn
   int64_t max_rate = 3;             ///< largest playback rate class; stride 2^class. 0 always draws stride 1
   bool rotation = true;             ///< draw a quarter turn per clip; otherwise both stay upright
   double crop_area_min = 0.2;       ///< first crop, share of the frame. The size of a crop tells its label:
