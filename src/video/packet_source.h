@@ -52,6 +52,7 @@ class StreamDecoder {
   template <class Take>
   bool send(const AVPacket* packet, Take&& take) {
     bool well = feed(packet);
+    if (!well && packet != nullptr) return false;
     while (fetch(packet == nullptr, well)) take(*frame_);
     return well;
   }

@@ -29,6 +29,14 @@ struct Run {
   size_t begin = 0, end = 0;
 };
 
+/// A wanted frame and the caller's memory for it.
+struct Slot {
+  Frame frame;
+  uint8_t* memory = nullptr;
+  size_t bytes = 0;
+  bool done = false;
+};
+
 /// The packets up to the next that codes a frame: a second field belongs to the frame before.
 int64_t last_packet_of(const FrameIndex& index, int64_t frame) {
   int64_t packet = index.packet_of[static_cast<size_t>(frame)] + int64_t{1};
@@ -62,29 +70,27 @@ struct VideoReader::Impl {
   std::shared_ptr<const FrameIndex> index;
   PlaneCopier copier;
   PacketPtr packet = new_packet();
-  int64_t position = 0;     ///< number of the packet that next_packet() gives
-  bool loaded = false;      ///< it is in `packet` already
-  bool seen_first = false;  ///< the decoder has read the headers that only the first packet may have
+  int64_t position = 0;  ///< number of the packet that next_packet() gives
+  bool loaded = false;   ///< it is in `packet` already
 
   // of the read() under way
   std::vector<int64_t> wanted;  // distinct
-  std::vector<Frame> found;     // y is null until found
+  std::vector<Slot> found;      // per wanted frame
   const FrameMemory* memory = nullptr;
 
   void open();
   void read_wanted();
-  void decode_run(const Run& run);
+  bool decode_run(const Run& run);
   void decode_all();
   void take(const AVFrame& picture, int64_t frame, size_t begin, size_t end);
   bool complete() const {
-    return std::all_of(found.begin(), found.end(), [](const Frame& f) { return f.y != nullptr; });
+    return std::all_of(found.begin(), found.end(), [](const Slot& slot) { return slot.done; });
   }
 
   bool go_to(const FrameIndex::Start& start);
   bool arrive(int64_t at_most);
   bool next_packet();
   void restart();
-  void start_decoder();
 };
 
 void VideoReader::Impl::open() {
@@ -103,16 +109,8 @@ void VideoReader::Impl::open() {
 
 void VideoReader::Impl::restart() {
   source->reopen();
-  decoder.reset();  // it must be as new: a decoder keeps what earlier headers said
-  start_decoder();
   position = 0;
   loaded = false;
-}
-
-void VideoReader::Impl::start_decoder() {
-  if (decoder) return;
-  decoder.emplace(*source, options.threads);
-  seen_first = false;
 }
 
 /// Loads packet `position`; false at the end of the file or if it is not the packet that was indexed.
@@ -163,54 +161,61 @@ void VideoReader::Impl::take(const AVFrame& picture, int64_t frame, size_t begin
   const auto stop = wanted.begin() + static_cast<ptrdiff_t>(end);
   const auto at = std::lower_bound(wanted.begin() + static_cast<ptrdiff_t>(begin), stop, frame);
   if (at == stop || *at != frame) return;
-  Frame& slot = found[static_cast<size_t>(at - wanted.begin())];
-  if (slot.y != nullptr) return;
-  slot.quarter_turns = index->quarter_turns;
-  if (!copier.copy(picture, *memory, slot)) {
+  Slot& slot = found[static_cast<size_t>(at - wanted.begin())];
+  if (slot.done) return;
+  const FrameMemory once = [&](size_t bytes) {
+    if (slot.bytes != bytes) slot.memory = (*memory)(bytes);
+    slot.bytes = bytes;
+    return slot.memory;
+  };
+  slot.frame.quarter_turns = index->quarter_turns;
+  if (!copier.copy(picture, once, slot.frame)) {
     const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.format));
     throw DecodeError(cat(path, ": frame ", frame, " has a pixel format that cannot be converted to 8-bit 4:2:0 (",
                           name != nullptr ? name : "unknown", ")"));
   }
+  slot.done = true;
 }
 
-void VideoReader::Impl::decode_run(const Run& run) {
-  if (run.start->packet > 0 && !seen_first) {  // versions of encoders and parameter sets may stand there only
-    if (!go_to(index->starts.front()) || !next_packet()) return;
+/// @return false if the frames are not to be trusted: the decoder complained where a sequential decode might not have
+bool VideoReader::Impl::decode_run(const Run& run) {
+  if (run.start->packet > 0 && run.begin == 0) {
+    // The first packet alone may have parameter sets and the encoder's version, after which decoders choose.
+    if (!go_to(index->starts.front()) || !next_packet()) return false;
     decoder->send(packet.get(), [](const AVFrame&) {});
-    seen_first = true;
   }
-  if (!go_to(*run.start)) return;
-  decoder->flush();
-  bool plain = run.start->packet == 0;  // as a sequential decode, whose errors are part of the picture
-  bool damaged = false;
+  if (!go_to(*run.start)) return false;
+  bool plain = run.start->packet == 0;  // so far as a sequential decode, whose errors are part of the picture
+  bool well = true;
+  if (run.start->packet > 0) decoder->flush();
   const auto keep = [&](const AVFrame& picture) {
     if (picture.pts < run.start->packet || picture.pts > run.last) return;
     const int64_t frame = index->packets[static_cast<size_t>(picture.pts)].frame;
     if (frame < run.start->frame) return;
-    damaged = damaged || (!plain && picture.decode_error_flags != 0);
-    if (!damaged) take(picture, frame, run.begin, run.end);
+    well = well && (plain || picture.decode_error_flags == 0);
+    take(picture, frame, run.begin, run.end);
   };
   while (position <= run.last) {
     const int64_t number = position;
     const FrameIndex::Packet& entry = index->packets[static_cast<size_t>(number)];
-    if (!next_packet()) return;
+    if (!next_packet()) return false;
     if (entry.disposable && !std::binary_search(wanted.begin(), wanted.end(), entry.frame)) {
       plain = false;
       continue;
     }
     packet->pts = number;  // frames carry the number of their packet
     packet->dts = AV_NOPTS_VALUE;
-    const bool well = decoder->send(packet.get(), keep);
-    const bool leading = entry.frame < run.start->frame;  // refers to what was passed over
-    damaged = damaged || (!well && !plain && !leading);
-    seen_first = seen_first || number == 0;
+    const bool sent = decoder->send(packet.get(), keep);
+    const bool leading = entry.frame >= 0 && entry.frame < run.start->frame;  // refers to what was passed over
+    well = well && (sent || plain || leading);
   }
-  decoder->send(nullptr, keep);
+  return decoder->send(nullptr, keep) && well;
 }
 
 /// The plain sequential decode, up to the last wanted frame.
 void VideoReader::Impl::decode_all() {
   restart();
+  decoder.emplace(*source, options.threads);
   int64_t counted = 0;
   const auto keep = [&](const AVFrame& picture) {
     int64_t frame = counted++;
@@ -228,7 +233,6 @@ void VideoReader::Impl::decode_all() {
     decoder->send(packet.get(), keep);
   }
   if (!complete()) decoder->send(nullptr, keep);
-  decoder.reset();
   position = std::numeric_limits<int64_t>::max();
 }
 
@@ -238,13 +242,17 @@ void VideoReader::Impl::read_wanted() {
     source.emplace(path, deadline);
     position = 0;
   }
-  start_decoder();
+  decoder.emplace(*source, options.threads);  // as new, so that a read does not depend on those before
   if (index->matched) {
-    for (const Run& run : plan_runs(*index, wanted)) decode_run(run);
+    for (const Run& run : plan_runs(*index, wanted)) {
+      if (decode_run(run)) continue;
+      for (size_t i = run.begin; i < run.end; ++i) found[i].done = false;
+      break;
+    }
   }
   if (!complete()) decode_all();
   for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i].y != nullptr) continue;
+    if (found[i].done) continue;
     throw DecodeError(cat(path, ": frame ", wanted[i], " of ", index->info.frames,
                           " could not be decoded; the file is damaged or changed while it was read"));
   }
@@ -269,7 +277,7 @@ std::vector<Frame> VideoReader::read(std::span<const int64_t> frames, const Fram
   self.memory = &memory;
   self.wanted.assign(frames.begin(), frames.end());
   self.wanted.erase(std::unique(self.wanted.begin(), self.wanted.end()), self.wanted.end());
-  self.found.assign(self.wanted.size(), Frame{});
+  self.found.assign(self.wanted.size(), Slot{});
   self.read_wanted();
 
   std::vector<Frame> result;
@@ -277,7 +285,7 @@ std::vector<Frame> VideoReader::read(std::span<const int64_t> frames, const Fram
   size_t at = 0;
   for (const int64_t frame : frames) {
     while (self.wanted[at] != frame) ++at;
-    result.push_back(self.found[at]);
+    result.push_back(self.found[at].frame);
   }
   return result;
 }

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "cstp/core/error.h"
+#include "cstp/core/text.h"
 #include "cstp/video/video_writer.h"
 
 namespace cstp::test {
@@ -24,7 +26,7 @@ class NumberedVideo : public testing::Test {
  protected:
   void SetUp() override {
     const testing::TestInfo& info = *testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() / (std::string("video_reader_") + info.name());
+    folder_ = fs::temp_directory_path() / cat("video_reader_", info.name(), "_", getpid());
     fs::remove_all(folder_);
     fs::create_directories(folder_);
     path_ = (folder_ / "numbered.mp4").string();
