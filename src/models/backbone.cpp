@@ -45,7 +45,10 @@ std::span<const BackboneRow> backbones() { return kBackbones; }
 
 std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
   for (const BackboneRow& row : kBackbones) {
-    if (options.name == row.name) return row.make(options);
+    if (options.name != row.name) continue;
+    auto backbone = row.make(options);
+    backbone->form_ = row.name;
+    return backbone;
   }
   const std::vector<std::string> known = names();
   const std::string near = closest(options.name, known);

@@ -33,6 +33,12 @@ class Backbone : public torch::nn::Module {
   virtual at::Tensor embed(const at::Tensor& clips);
   /// C of embed().
   int64_t features() const { return stage_channels().back(); }
+  /// Its name in backbones().
+  const std::string& form() const { return form_; }
+
+ private:
+  friend std::shared_ptr<Backbone> make_backbone(const ModelOptions& options);
+  std::string form_;
 };
 
 struct BackboneRow {

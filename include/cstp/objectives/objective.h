@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cstp/augment/view_batch.h"
 #include "cstp/core/config.h"
 #include "cstp/core/random.h"
 #include "cstp/models/backbone.h"
@@ -22,15 +23,6 @@
 #include "cstp/video/frame.h"
 
 namespace cstp {
-
-/// Rendered views of B videos on the device, beside the plans they came from.
-struct ViewBatch {
-  at::Tensor views;               ///< [V*B,3,T,S,S] f32, view-major: view v of video b is row v*B + b
-  std::vector<SamplePlan> plans;  ///< B
-  at::Tensor labels;              ///< [B] int64 class labels on the device, -1 where unknown
-  std::vector<int64_t> records;   ///< B indices into the data set
-  int64_t videos() const { return static_cast<int64_t>(plans.size()); }
-};
 
 /// A scalar to minimise and the named scalars to log; all on the device, detached but for total.
 struct LossTerms {
@@ -44,6 +36,7 @@ struct ClipOptions {
   int64_t frames = 16;  ///< T
   int64_t stride = 2;   ///< source frames per step where the objective does not draw its own
   int64_t size = 112;   ///< S
+  bool square = false;  ///< squeeze whole frames to a square before cropping, so that their shape tells nothing
   void bind(Fields& f);
 };
 

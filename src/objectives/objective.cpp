@@ -1,0 +1,58 @@
+#include "cstp/objectives/objective.h"
+
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+
+namespace cstp {
+
+// Each defined in its own file.
+ObjectiveRow cstp_row();
+ObjectiveRow supervised_row();
+
+namespace {
+
+const ObjectiveRow& find_row(const ConfigNode& section) {
+  const ConfigNode* name = section.find("name");
+  std::vector<std::string> known;
+  for (const ObjectiveRow& row : objectives()) {
+    if (name != nullptr && name->text() == row.name) return row;
+    known.emplace_back(row.name);
+  }
+  if (name == nullptr || name->text().empty()) {
+    throw ConfigError(cat(section.where(), ": objective: it has no name; add `name:` with one of ", join(known, ", ")));
+  }
+  const std::string near = closest(name->text(), known);
+  throw ConfigError(cat(name->where(), ": objective.name: '", name->text(), "' is none of ", join(known, ", "),
+                        near.empty() ? "" : cat("; did you mean '", near, "'?")));
+}
+
+}  // namespace
+
+std::span<const ObjectiveRow> objectives() {
+  static const ObjectiveRow table[] = {cstp_row(), supervised_row()};
+  return table;
+}
+
+std::shared_ptr<Objective> make_objective(const ConfigNode& section, const ObjectiveParts& parts) {
+  return find_row(section).make(section, parts);
+}
+
+ConfigNode resolve_objective(const ConfigNode& section) { return find_row(section).resolve(section); }
+
+void ClipOptions::bind(Fields& f) {
+  f.integer("frames", frames, {.min = 1, .max = 512}, "frames of a clip");
+  f.integer("stride", stride, {.min = 1, .max = 512},
+            "source frames per step, where the objective does not draw its own");
+  f.integer("size", size, {.min = 16, .max = 1024}, "pixels of a view's side");
+  f.flag("square", square, "squeeze whole frames to a square before cropping, so that their shape tells nothing");
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Objective::trainable() const {
+  std::vector<std::pair<std::string, at::Tensor>> result;
+  for (const auto& item : named_parameters()) {
+    if (item.value().requires_grad()) result.emplace_back(item.key(), item.value());
+  }
+  return result;
+}
+
+}  // namespace cstp

@@ -1,0 +1,129 @@
+// src/objectives/supervised.cpp: classification of single clips, for fine-tuning and for the linear probe.
+#include "cstp/objectives/supervised.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/dropout.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/utils.h>
+
+#include <optional>
+
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+#include "cstp/models/heads.h"
+#include "objective_row.h"
+
+namespace cstp {
+
+void SupervisedOptions::bind(Fields& f) {
+  f.flag("freeze", freeze, "linear probe: the backbone keeps its weights and its running statistics");
+  f.flag("normalize", normalize, "L2-normalise the feature");
+  f.flag("norm", norm, "BatchNorm1d before the classifier");
+  f.flag("norm_affine", norm_affine, "with scale and shift; the probe has none");
+  f.number("dropout", dropout, {.min = 0, .max = 0.99}, "before the classifier");
+  f.integer("stride", stride, {.min = 1, .max = 512}, "source frames between the frames of a training clip");
+  f.flag("augment", augment, "random resized crop and colours; otherwise the centre crop");
+  f.section("crop", crop, "random resized crop, where augment is on");
+  f.section("color", color, "colours and flip, where augment is on");
+}
+
+void SupervisedOptions::validate() const {
+  crop.validate("objective.crop");
+  color.validate("objective.color");
+}
+
+namespace {
+
+class Supervised final : public Classifier {
+ public:
+  Supervised(const SupervisedOptions& options, const ObjectiveParts& parts)
+      : options_(options),
+        frames_(parts.clip.frames),
+        backbone_(register_module("backbone", parts.make_backbone())),
+        classifier_(register_module("classifier", torch::nn::Linear(backbone_->features(), parts.classes))) {
+    if (options_.norm) {
+      const auto norm = torch::nn::BatchNorm1dOptions(backbone_->features()).affine(options_.norm_affine);
+      norm_ = register_module("norm", torch::nn::BatchNorm1d(norm));
+    }
+    initialize_xavier(*classifier_, /*random_norm_gamma=*/false);
+    if (options_.freeze) {
+      for (at::Tensor& parameter : backbone_->parameters()) parameter.set_requires_grad(false);
+    }
+    Supervised::train(is_training());
+  }
+
+  /// One clip at a random start. (CSTP, released code: fine-tuning.)
+  SamplePlan plan(const VideoInfo& video, Rng& rng) const override {
+    if (video.frames < 1) throw DataError("the video has no frames; leave it out of the training list");
+    SamplePlan plan;
+    ViewPlan& view = plan.views.emplace_back();
+    draw_window(video, frames_, options_.stride, rng, view);
+    view.filter = Filter::bicubic;
+    view.crop = options_.augment ? draw_crop(video, options_.crop, rng) : centre_crop(video);
+    if (options_.augment) draw_color(options_.color, rng, view);
+    return plan;
+  }
+
+  LossTerms loss(const ViewBatch& batch) override {
+    const at::Tensor scores = logits(batch.views);  // [B,K]
+    const c10::impl::ExcludeDispatchKeyGuard f32(c10::autocast_dispatch_keyset);
+    LossTerms terms;
+    terms.total = at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-1);
+    const at::Tensor right = (scores.detach().argmax(1) == batch.labels).sum();
+    terms.parts.emplace_back("top1", right / (batch.labels >= 0).sum().clamp_min(1).to(at::kFloat));
+    return terms;
+  }
+
+  at::Tensor logits(const at::Tensor& views) override {
+    at::Tensor x = feature(views);  // [N,D]
+    if (options_.normalize) {
+      x = x.to(at::kFloat);
+      x = x / at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-8);
+    }
+    if (norm_) x = norm_->forward(x);
+    if (options_.dropout > 0) x = at::dropout(x, options_.dropout, is_training());
+    return classifier_->forward(x).to(at::kFloat);  // [N,K]
+  }
+
+  /// A frozen backbone stays in eval mode, so that its running statistics do not drift.
+  /// Differs from the released code, whose "head only" mode leaves its batch norms in train mode.
+  void train(bool on = true) override {
+    Classifier::train(on);
+    if (options_.freeze) backbone_->eval();
+  }
+
+  std::shared_ptr<Backbone> backbone() const override { return backbone_; }
+
+ private:
+  at::Tensor feature(const at::Tensor& views) {
+    if (!options_.freeze) return backbone_->embed(views);
+    const torch::NoGradGuard no_grad;
+    return backbone_->embed(views);
+  }
+
+  SupervisedOptions options_;
+  int64_t frames_;
+  std::shared_ptr<Backbone> backbone_;
+  torch::nn::BatchNorm1d norm_ = nullptr;
+  torch::nn::Linear classifier_;
+};
+
+std::shared_ptr<Objective> make_supervised(const ConfigNode& section, const ObjectiveParts& parts) {
+  const auto options = read_objective_options<SupervisedOptions>(section);
+  if (parts.classes < 1) {
+    throw ConfigError(
+        cat(section.where(), ": objective: supervised learning needs class labels, and the data has none"));
+  }
+  return std::make_shared<Supervised>(options, parts);
+}
+
+}  // namespace
+
+ObjectiveRow supervised_row() {
+  return objective_row<SupervisedOptions>("supervised", make_supervised,
+                                          "classification of clips: fine-tuning; with freeze, the linear probe");
+}
+
+}  // namespace cstp
