@@ -1,6 +1,7 @@
 /// Supervised classification of clips: fine-tuning, and with `freeze` the linear probe.
 ///
-/// Network: backbone -> (L2-normalise) -> (BatchNorm1d) -> (dropout) -> linear, as CSTP's released downstream code has it.
+/// Network: backbone -> (L2-normalise) -> (BatchNorm1d) -> (dropout) -> linear, as CSTP's released downstream code has
+/// it.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,13 +13,13 @@
 namespace cstp {
 
 struct SupervisedOptions {
-  bool freeze = false;        ///< linear probe: backbone in eval mode, without gradient
-  bool normalize = true;      ///< L2-normalise the feature
-  bool norm = true;           ///< BatchNorm1d before the classifier
-  bool norm_affine = true;    ///< with scale and shift (fine-tuning); the probe has none
+  bool freeze = false;      ///< linear probe: backbone in eval mode, without gradient
+  bool normalize = true;    ///< L2-normalise the feature
+  bool norm = true;         ///< BatchNorm1d before the classifier
+  bool norm_affine = true;  ///< with scale and shift (fine-tuning); the probe has none
   double dropout = 0;
-  int64_t stride = 4;         ///< source frames between the frames of a training clip
-  bool augment = true;        ///< random resized crop and colours; else the centre crop
+  int64_t stride = 4;   ///< source frames between the frames of a training clip
+  bool augment = true;  ///< random resized crop and colours; else the centre crop
   CropOptions crop;
   ClipColorOptions color{.strong = 1, .tilt_degrees = 0, .jitter = 0.3, .grey = 0, .blur = 0, .flip = 0};
   void bind(Fields& f);
