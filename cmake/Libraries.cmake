@@ -45,8 +45,9 @@ endif()
 foreach(name ${torch_libraries})
   target_link_libraries(torch INTERFACE ${CSTP_TORCH}/lib/lib${name}.so)
 endforeach()
-# Registration happens in static initialisers of libraries that nothing names: keep them linked.
-target_link_options(torch INTERFACE -Wl,--no-as-needed -Wl,-rpath,${CSTP_TORCH}/lib)
+# Registration happens in static initialisers of libraries that nothing names: keep them linked. libstdc++ goes first:
+# LibTorch exports parts of an older std::filesystem, and calls that land there crash.
+target_link_options(torch INTERFACE -Wl,--no-as-needed -lstdc++ -Wl,-rpath,${CSTP_TORCH}/lib)
 
 if(CSTP_TESTS)
   find_package(GTest REQUIRED)

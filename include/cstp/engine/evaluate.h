@@ -1,0 +1,63 @@
+/// What features are worth: top-k of class scores, k-NN, retrieval, and the linear probe on cached features.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cstp/engine/features.h"
+#include "cstp/engine/run_config.h"
+
+namespace cstp {
+
+/// Fractions; absent where undefined (k of at least as many classes as there are, or no test video decoded).
+struct Accuracy {
+  std::optional<double> top1, top5, clip_top1;
+  at::Tensor predicted;  ///< [D] int64 class of each test video
+};
+
+/// Class scores of clips -> accuracy of videos. @param logits [D,V,K]; @param average "softmax" | "logits": what is
+/// averaged
+Accuracy score_videos(const at::Tensor& logits, const at::Tensor& labels, const std::string& average);
+
+/// A video's embedding: the mean of its clips' L2-normalised features, normalised again. [D,V,C] -> [D,C]
+/// (mean of raw features where `normalize_clips` is off).
+at::Tensor video_embeddings(const at::Tensor& features, bool normalize_clips);
+
+/// k-NN vote with weights exp(cosine / temperature) over the k nearest training videos (Wu et al., "Unsupervised
+/// Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018). Embeddings [D,C] are normalised.
+Accuracy knn_accuracy(const at::Tensor& train, const at::Tensor& train_labels, const at::Tensor& test,
+                      const at::Tensor& test_labels, int64_t classes, int64_t k, double temperature);
+
+struct Retrieval {
+  std::vector<std::pair<int64_t, std::optional<double>>>
+      recall;                 ///< k -> share of queries with a hit among the k nearest; absent if k > gallery
+  std::optional<double> map;  ///< mean average precision over the whole gallery
+  at::Tensor ranking;         ///< [Q, min(G, 50)] int64 gallery rows, nearest first
+  at::Tensor similarity;      ///< of the same, cosine
+};
+/// Queries against a gallery by cosine. Ties are broken by gallery order. A query whose class the gallery lacks counts
+/// as a miss with average precision 0.
+Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, const at::Tensor& queries,
+                   const at::Tensor& query_labels, const std::vector<int64_t>& topk);
+
+/// A tenth of every class (at least one of two), drawn by seed. Rows in ascending order.
+struct HeldOut {
+  std::vector<int64_t> fit, held_out;
+};
+HeldOut hold_out_a_tenth(const at::Tensor& labels, uint64_t seed);
+
+/// Linear probe on cached features [D,V,C]: (L2-normalise) -> (BatchNorm without affine) -> linear, SGD, cosine.
+/// Where several rates are given, the best on a held-out tenth of the training videos is used, then all are trained on.
+/// @return logits of the test set [D',V,K]
+struct ProbeResult {
+  at::Tensor logits;
+  double lr = 0;          ///< the one used
+  double train_top1 = 0;  ///< of training clips at the end
+};
+ProbeResult linear_probe(const FeatureSet& train, const FeatureSet& test, int64_t classes,
+                         const DownstreamOptions& options, uint64_t seed);
+
+}  // namespace cstp

@@ -1,0 +1,44 @@
+/// The training loop: one for pre-training, fine-tuning and the linear probe.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "cstp/data/dataset.h"
+#include "cstp/engine/run_config.h"
+#include "cstp/objectives/objective.h"
+
+namespace cstp {
+
+struct TrainResult {
+  int64_t steps = 0;  ///< of the whole run, earlier sessions included
+  double epochs = 0;
+  double seconds = 0;           ///< of this session
+  double clips_per_second = 0;  ///< of this session
+  double loss = 0;              ///< mean over the last report interval
+  std::string checkpoint;       ///< newest; "" if nothing was written
+  bool stopped = false;         ///< by a signal, after a save: exit 75
+};
+
+struct TrainSetup {
+  bool write = true;   ///< checkpoints, metrics.jsonl, config.yaml under config.output
+  bool fresh = false;  ///< start over: earlier checkpoints and metrics are moved aside
+  std::string name;    ///< shown in log lines, e.g. "pre-training"
+};
+
+/// Steps and epochs of a run.
+struct TrainLength {
+  int64_t steps_per_epoch = 0;
+  int64_t total_steps = 0;  ///< of the schedule
+  int64_t last_step = 0;    ///< min(total, train.max_steps)
+};
+TrainLength train_length(const RunConfig& config, int64_t videos);
+
+/// Trains `objective` on `dataset`. Resumes from the newest checkpoint of config.output where there is one.
+/// @throws CheckpointError if the run folder belongs to another configuration (key, old, new) or data set
+TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& objective, const TrainSetup& setup);
+
+/// Asks every training loop of this process to save and leave at its next step (called from signal handlers).
+void request_stop() noexcept;
+
+}  // namespace cstp

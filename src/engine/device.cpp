@@ -1,0 +1,51 @@
+#include "cstp/engine/device.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/cuda.h>
+#include <torch/utils.h>
+
+#include <thread>
+
+#include "cstp/core/error.h"
+
+namespace cstp {
+
+c10::Device select_device(const std::string& wanted) {
+  if (wanted == "cpu") return c10::kCPU;
+  if (torch::cuda::is_available()) return {c10::kCUDA, 0};
+  if (wanted == "auto") return c10::kCPU;
+  throw DeviceError(
+      "train.device: cuda was asked for, but no GPU is usable here (no driver, no device, or a LibTorch without CUDA); "
+      "try --set train.device=cpu, or auto to take a GPU only where there is one");
+}
+
+void with_precision(bool bf16, c10::Device device, const std::function<void()>& body) {
+  if (!bf16) {
+    body();
+    return;
+  }
+  struct Guard {
+    c10::DeviceType type;
+    bool was_enabled;
+    at::ScalarType was_type;
+    explicit Guard(c10::DeviceType t)
+        : type(t), was_enabled(at::autocast::is_autocast_enabled(t)), was_type(at::autocast::get_autocast_dtype(t)) {
+      at::autocast::set_autocast_dtype(type, at::kBFloat16);
+      at::autocast::set_autocast_enabled(type, true);
+    }
+    ~Guard() {
+      at::autocast::clear_cache();
+      at::autocast::set_autocast_enabled(type, was_enabled);
+      at::autocast::set_autocast_dtype(type, was_type);
+    }
+  } guard(device.type());
+  body();
+}
+
+int64_t set_compute_threads(int64_t threads) {
+  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+  torch::set_num_threads(static_cast<int>(threads));
+  return threads;
+}
+
+}  // namespace cstp

@@ -1,0 +1,89 @@
+#include "cstp/engine/features.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cstp/augment/view_stream.h"
+#include "cstp/core/error.h"
+#include "cstp/core/log.h"
+#include "cstp/core/text.h"
+#include "cstp/engine/device.h"
+#include "cstp/sampling/draw.h"
+
+namespace cstp {
+
+VideoInfo as_seen(const VideoInfo& video, const ClipOptions& clip) {
+  VideoInfo seen = video;
+  if (clip.square) seen.width = seen.height = std::max(video.width, video.height);
+  return seen;
+}
+
+FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& options,
+                            const std::function<at::Tensor(const at::Tensor&)>& network) {
+  const torch::NoGradGuard no_grad;
+  GridOptions grid;
+  grid.frames = options.eval.frames;
+  grid.stride = options.eval.stride;
+  grid.clips = options.clips;
+  grid.crops = options.eval.crops;
+  grid.crop_mode = options.eval.crop;
+
+  FeatureSet result;
+  result.total = static_cast<int64_t>(dataset.videos.size());
+  ClipLoader::Setup loading;
+  loading.dataset = &dataset;
+  loading.plan = [&](const VideoInfo& video, Rng&) { return evaluation_plan(as_seen(video, options.clip), grid); };
+  loading.place = [](int64_t n) { return StreamPlace{.epoch = 0, .position = n, .record = n}; };
+  loading.last = result.total;
+  loading.batch = options.eval.batch;
+  loading.options = options.loader;
+  const ViewOutput output{.device = options.device,
+                          .size = options.clip.size,
+                          .input = options.input,
+                          .channels_last = options.channels_last};
+  loading.finish = [&](Sample& sample) { render_sample(sample, output.size, output.input); };
+  ClipLoader loader(std::move(loading));
+
+  std::vector<at::Tensor> rows, labels;
+  const auto start = std::chrono::steady_clock::now();
+  auto spoken = start;
+  for (int64_t done = 0; done < result.total;) {
+    const Batch samples = loader.next();
+    done += static_cast<int64_t>(samples.size());
+    for (const Sample& sample : samples) {
+      if (sample.error.empty()) continue;
+      log::warning(sample.error, "; the video is left out of the result");
+    }
+    const ViewBatch batch = gather_views(samples, output);
+    if (batch.videos() > 0) {
+      at::Tensor values;
+      with_precision(options.bf16, options.device, [&] { values = network(batch.views); });
+      const int64_t videos = batch.videos();
+      values = values.to(torch::kFloat32).reshape({-1, videos, values.size(1)}).transpose(0, 1);  // [B,V,C]
+      rows.push_back(values.to(torch::kCPU).contiguous());
+      labels.push_back(batch.labels.to(torch::kCPU));
+      result.records.insert(result.records.end(), batch.records.begin(), batch.records.end());
+    }
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - start).count();
+    const std::string line =
+        cat(options.what, "  ", done, "/", result.total, " videos  ETA ",
+            duration_text(seconds / static_cast<double>(done) * static_cast<double>(result.total - done)));
+    if (log::has_terminal()) {
+      log::status_line(line);
+    } else if (now - spoken > std::chrono::seconds(30) || done == result.total) {
+      log::info(line);
+      spoken = now;
+    }
+  }
+  log::status_line("");
+  if (!rows.empty()) {
+    result.values = torch::cat(rows);
+    result.labels = torch::cat(labels);
+  }
+  return result;
+}
+
+}  // namespace cstp

@@ -1,0 +1,205 @@
+#include "cstp/engine/run_config.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+
+namespace cstp {
+namespace fs = std::filesystem;
+
+void TrainOptions::bind(Fields& f) {
+  f.number("epochs", epochs, {.min = 0}, "passes over the data");
+  f.integer("batch", batch, {.min = 1, .max = 1 << 20}, "videos a step, over all ranks");
+  f.choice("precision", precision, {"f32", "bf16"}, "compute type; losses are f32");
+  f.choice("device", device, {"auto", "cpu", "cuda"}, "auto takes a GPU where there is one");
+  f.flag("channels_last", channels_last, "channels-last memory order");
+  f.integer("threads", threads, {.min = 0, .max = 1024}, "compute threads, 0 = cores");
+  f.integer("max_steps", max_steps, {.min = 0}, "stop after this step, 0 = at the end");
+  f.integer("log_every", log_every, {.min = 1}, "steps between metric lines");
+  f.integer("checkpoint_every", checkpoint_every, {.min = 1}, "steps between checkpoints");
+  f.integer("keep", keep, {.min = 0}, "newest checkpoints kept, 0 = all");
+}
+
+void DownstreamOptions::bind(Fields& f) {
+  f.integer("epochs", epochs, {.min = 1}, "passes over the training videos");
+  f.integer("batch", batch, {.min = 1}, "videos (cached: feature rows) a step");
+  f.numbers("lr", lr, {.min = 0}, "peak rate; of several, the best on a held-out tenth of train is used");
+  f.number("min_lr", min_lr, {.min = 0}, "rate at the end of the cosine");
+  f.number("warmup", warmup, {.min = 0, .max = 1}, "fraction of the epochs");
+  f.number("momentum", momentum, {.min = 0, .max = 0.99999}, "of SGD");
+  f.number("weight_decay", weight_decay, {.min = 0}, "L2");
+  f.number("clip_norm", clip_norm, {.min = 0}, "largest gradient norm, 0 = no clipping");
+  f.flag("normalize", normalize, "L2-normalise the feature");
+  f.flag("norm", norm, "batch norm before the classifier");
+  f.number("dropout", dropout, {.min = 0, .max = 0.99}, "before the classifier");
+  f.flag("augment", augment, "random crops and colours in training (not with cached features)");
+  f.choice("features", features, {"cached", "on_the_fly"}, "linear: extract once, or decode anew every epoch");
+  f.integer("train_clips", train_clips, {.min = 1}, "cached: clips a training video");
+}
+
+EvalOptions::EvalOptions() {
+  finetune.features = "on_the_fly";
+  finetune.lr = {0.025};
+  finetune.weight_decay = 5e-4;
+}
+
+void EvalOptions::bind(Fields& f) {
+  f.choice("protocol", protocol, {"linear", "finetune", "knn", "pretext"}, "what `cstp eval` does");
+  f.integer("frames", frames, {.min = 0}, "frames a clip, 0 = clip.frames");
+  f.integer("stride", stride, {.min = 1}, "source frames between them");
+  f.integer("clips", clips, {.min = 1, .max = 1000}, "clips a video, evenly spread");
+  f.integer("crops", crops, {.min = 1, .max = 3}, "1 or 3 crops a clip");
+  f.choice("crop", crop, {"center", "square"}, "center crop of the short side, or the whole frame squeezed");
+  f.choice("average", average, {"softmax", "logits"}, "averaged over the clips of a video");
+  f.integer("batch", batch, {.min = 1}, "videos a forward pass");
+  f.integer("knn", knn, {.min = 1}, "neighbours of the k-NN vote");
+  f.number("temperature", temperature, {.min = 1e-3, .max = 100}, "of the k-NN vote");
+  f.integer("draws", draws, {.min = 1}, "pretext: plans drawn a test video");
+  f.integers("topk", topk, {.min = 1}, "k of retrieval's R@k");
+  f.section("linear", linear, "linear probe: frozen backbone");
+  f.section("finetune", finetune, "fine-tuning: all layers");
+}
+
+void RunConfig::bind(Fields& f) {
+  f.integer("seed", seed, {.min = 0}, "of everything random");
+  f.text("output", output, "run folder; default runs/<config name>");
+  f.section("data", data, "data set");
+  f.section("loader", loader, "decoding threads");
+  f.section("input", input, "numbers the network sees");
+  f.section("clip", clip, "clip geometry");
+  f.section("model", model, "backbone");
+  f.node("objective", objective, "what is learnt; `name` and its own keys");
+  f.section("optimizer", optimizer, "optimizer");
+  f.section("schedule", schedule, "learning rate");
+  f.section("train", train, "the run");
+  f.section("eval", eval, "downstream evaluation");
+}
+
+void RunConfig::validate() const {
+  const auto refuse = [&](const std::string& text) { throw ConfigError(cat(file, ": ", text)); };
+  if (eval.crops == 2) refuse("eval.crops: wanted 1 or 3, found 2");
+  if (clip.size < 16) refuse(cat("clip.size: ", clip.size, " pixels do not survive the network; wanted at least 16"));
+  if (train.batch < 2) refuse("train.batch: batch norm over the heads needs at least 2 videos a step");
+  if (schedule.min_lr > schedule.lr) refuse("schedule.min_lr is above schedule.lr");
+}
+
+std::string RunConfig::yaml() const { return to_config(*this).yaml(); }
+
+namespace {
+
+RunConfig from_tree(const ConfigNode& tree, const std::string& file) {
+  RunConfig config = tree.read<RunConfig>();
+  config.file = file;
+  if (config.objective.is_null()) {
+    throw ConfigError(cat(file, ": the section 'objective' is missing; wanted at least {name: cstp}"));
+  }
+  config.objective = resolve_objective(config.objective);
+  if (config.eval.frames == 0) config.eval.frames = config.clip.frames;
+  if (config.output.empty()) config.output = cat("runs/", fs::path(file).stem().string());
+  config.validate();
+  return config;
+}
+
+}  // namespace
+
+std::string shipped_config_folder() {
+  if (const char* folder = std::getenv("CSTP_CONFIGS")) return folder;
+  // Installed: ../share/cstp/configs beside the program; in a checkout: ../configs; else where it was built.
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) {
+    for (const char* relative : {"../share/cstp/configs", "../configs", "../../configs"}) {
+      const fs::path folder = program.parent_path() / relative;
+      if (fs::is_directory(folder, error)) return fs::weakly_canonical(folder).string();
+    }
+  }
+  return CSTP_CONFIG_FOLDER;
+}
+
+std::vector<std::string> shipped_configs() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(shipped_config_folder(), error)) {
+    if (entry.path().extension() == ".yaml") names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+RunConfig load_run_config(const std::string& path_or_name, const std::vector<std::string>& assignments) {
+  std::string path = path_or_name;
+  if (!fs::exists(path)) {
+    const std::string shipped = cat(shipped_config_folder(), "/", path_or_name);
+    const bool bare = path_or_name.find('/') == std::string::npos;
+    if (bare && fs::exists(shipped)) {
+      path = shipped;
+    } else if (bare && fs::exists(shipped + ".yaml")) {
+      path = shipped + ".yaml";
+    } else {
+      const std::vector<std::string> names = shipped_configs();
+      const std::string near = closest(path_or_name, names);
+      throw ConfigError(cat(path_or_name, ": no such file, and no shipped config of that name; ",
+                            near.empty() ? cat("shipped: ", join(names, ", ")) : cat("did you mean '", near, "'?")));
+    }
+  }
+  ConfigNode tree = ConfigNode::load(path);
+  for (const std::string& assignment : assignments) tree.set(assignment);
+  return from_tree(tree, path);
+}
+
+RunConfig parse_run_config(const std::string& yaml, const std::string& origin) {
+  return from_tree(ConfigNode::parse(yaml, origin), origin);
+}
+
+namespace {
+
+void flatten(const ConfigNode& node, const std::string& path, std::map<std::string, std::string>& out) {
+  if (node.kind() == ConfigNode::Kind::map) {
+    for (const auto& [key, value] : node.entries()) flatten(value, path.empty() ? key : cat(path, ".", key), out);
+  } else if (node.kind() == ConfigNode::Kind::list) {
+    std::vector<std::string> texts;
+    for (size_t i = 0; i < node.items().size(); ++i) {
+      if (node.items()[i].kind() == ConfigNode::Kind::scalar) {
+        texts.push_back(node.items()[i].text());
+      } else {
+        flatten(node.items()[i], cat(path, ".", i), out);
+      }
+    }
+    out[path] = cat("[", join(texts, ", "), "]");
+  } else {
+    out[path] = node.text();
+  }
+}
+
+/// Neither the batches nor the updates depend on these.
+bool may_change(const std::string& key) {
+  static const std::vector<std::string> exact = {"output", "train.log_every", "train.max_steps",
+                                                 "train.checkpoint_every", "train.keep"};
+  return key.starts_with("loader.") || key.starts_with("eval.") ||
+         std::find(exact.begin(), exact.end(), key) != exact.end();
+}
+
+}  // namespace
+
+std::vector<ConfigChange> forbidden_changes(const std::string& previous_yaml, const std::string& next_yaml) {
+  std::map<std::string, std::string> before;
+  std::map<std::string, std::string> now;
+  flatten(ConfigNode::parse(previous_yaml, "checkpoint"), "", before);
+  flatten(ConfigNode::parse(next_yaml, "run"), "", now);
+  std::vector<ConfigChange> changes;
+  for (const auto& [key, value] : now) {
+    const auto old = before.find(key);
+    const std::string was = old == before.end() ? "(absent)" : old->second;
+    if (was != value && !may_change(key)) changes.push_back({key, was, value});
+  }
+  for (const auto& [key, value] : before) {
+    if (!now.contains(key) && !may_change(key)) changes.push_back({key, value, "(absent)"});
+  }
+  return changes;
+}
+
+}  // namespace cstp

@@ -1,0 +1,198 @@
+#include "cstp/engine/trainer.h"
+
+#include <torch/torch.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "cstp/augment/view_stream.h"
+#include "cstp/core/error.h"
+#include "cstp/core/log.h"
+#include "cstp/core/text.h"
+#include "cstp/engine/checkpoint.h"
+#include "cstp/engine/device.h"
+#include "cstp/engine/features.h"
+#include "cstp/engine/metrics.h"
+#include "cstp/sampling/label_histogram.h"
+
+namespace cstp {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+/// Moves the results of an earlier run of this folder aside; nothing is deleted.
+void move_aside(const fs::path& output) {
+  if (!fs::exists(output / "checkpoints") && !fs::exists(output / "metrics.jsonl")) return;
+  int64_t number = 1;
+  while (fs::exists(output / cat("previous-", number))) ++number;
+  const fs::path aside = output / cat("previous-", number);
+  fs::create_directories(aside);
+  for (const char* name : {"checkpoints", "metrics.jsonl", "bad.jsonl", "config.yaml"}) {
+    if (fs::exists(output / name)) fs::rename(output / name, aside / name);
+  }
+  log::info("--fresh: the earlier run was moved to ", aside.string());
+}
+
+/// Refuses to continue a run under another recipe.
+void require_same_run(const std::string& path, const CheckpointNote& note, const RunConfig& config,
+                      const std::string& data_hash) {
+  std::vector<std::string> lines;
+  for (const ConfigChange& change : forbidden_changes(note.config_yaml, config.yaml())) {
+    lines.push_back(cat(change.key, ": was ", change.before, ", now ", change.now));
+  }
+  if (!lines.empty()) {
+    throw CheckpointError(cat(path, ": this run folder was trained with another configuration (", join(lines, "; "),
+                              "); give the old values, another --output, or --fresh to start over"));
+  }
+  if (note.data_hash != data_hash) {
+    throw CheckpointError(
+        cat(path, ": the training videos or their labels changed since this checkpoint (fingerprint was ",
+            note.data_hash, ", now ", data_hash, "); give another --output, or --fresh to start over"));
+  }
+}
+
+}  // namespace
+
+void request_stop() noexcept { stop_requested.store(true); }
+
+TrainLength train_length(const RunConfig& config, int64_t videos) {
+  TrainLength length;
+  length.steps_per_epoch = std::max<int64_t>(1, videos / config.train.batch);
+  length.total_steps = std::llround(config.train.epochs * static_cast<double>(length.steps_per_epoch));
+  length.last_step =
+      config.train.max_steps > 0 ? std::min(length.total_steps, config.train.max_steps) : length.total_steps;
+  return length;
+}
+
+TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& objective, const TrainSetup& setup) {
+  const auto start = Clock::now();
+  if (dataset.videos.empty()) throw DataError(cat(dataset.name, ": holds no videos; nothing to train on"));
+  const auto videos = static_cast<int64_t>(dataset.videos.size());
+  const TrainLength length = train_length(config, videos);
+  if (videos < config.train.batch) {
+    log::warning(dataset.name, ": ", videos, " videos for a batch of ", config.train.batch,
+                 ": videos repeat within a step");
+  }
+  const c10::Device device = select_device(config.train.device);
+  const bool bf16 = config.train.precision == "bf16";
+  const std::string data_hash = dataset.data_hash(config.data.root);
+  const fs::path output = config.output;
+
+  objective.to(device);
+  if (config.train.channels_last) {
+    for (at::Tensor& parameter : objective.parameters()) {
+      if (parameter.dim() == 5) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast3d));
+    }
+  }
+  Optimizer optimizer(objective.trainable(), config.optimizer);
+
+  int64_t step = 0;
+  std::string newest;
+  int64_t threads = set_compute_threads(config.train.threads);
+  if (setup.write) {
+    if (setup.fresh) move_aside(output);
+    if (const auto found = newest_checkpoint(config.output)) {
+      const CheckpointNote note = read_checkpoint_note(*found);
+      require_same_run(*found, note, config, data_hash);
+      if (note.threads > 0 && note.threads != threads) {
+        if (config.train.threads != 0) {
+          log::warning("train.threads differs from the ", note.threads,
+                       " of the checkpoint: results will not be the same to the bit");
+        } else {
+          threads = set_compute_threads(note.threads);
+        }
+      }
+      load_checkpoint(*found, objective, optimizer);
+      step = note.step;
+      newest = *found;
+      log::info("resuming ", config.output, " at step ", step, " of ", length.last_step);
+    }
+    std::error_code error;
+    fs::create_directories(output, error);
+    if (error) throw DataError(cat(config.output, ": cannot be made (", error.message(), "); choose another --output"));
+    write_file_atomically((output / "config.yaml").string(), config.yaml());
+  }
+
+  EpochOrder order(static_cast<uint64_t>(config.seed), videos, config.train.batch);
+  BadVideos bad(setup.write ? (output / "bad.jsonl").string() : "", videos,
+                config.data.on_bad_video == "error" ? 0 : config.data.max_bad);
+  OverlapHistogram histogram;
+  ClipLoader::Setup loading;
+  loading.dataset = &dataset;
+  loading.plan = [&](const VideoInfo& video, Rng& rng) { return objective.plan(as_seen(video, config.clip), rng); };
+  loading.place = [&](int64_t n) { return order.at(n); };
+  loading.replacement = [&](const StreamPlace& place, int64_t attempt) { return order.replacement(place, attempt); };
+  loading.bad = &bad;
+  loading.seed = static_cast<uint64_t>(config.seed);
+  loading.first = step * config.train.batch;
+  loading.last = std::max(loading.first, length.last_step * config.train.batch);
+  loading.batch = config.train.batch;
+  loading.options = config.loader;
+  ViewStream stream(
+      loading,
+      {.device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last});
+
+  Metrics metrics(setup.write ? (output / "metrics.jsonl").string() : "", step, length.last_step);
+  TrainResult result;
+  const auto epoch_at = [&](int64_t s) { return static_cast<double>(s) / static_cast<double>(length.steps_per_epoch); };
+  const auto save = [&] {
+    metrics.require_finite(step, newest);
+    newest = save_checkpoint(config.output, {step, config.yaml(), threads, data_hash}, objective, optimizer,
+                             config.train.keep);
+  };
+  int64_t clips = 0;
+  double waited = 0;
+  const int64_t first_step = step;
+  objective.set_train_mode();
+
+  while (step < length.last_step && !stop_requested.load()) {
+    const ViewBatch batch = stream.next();
+    optimizer.zero_grad();
+    LossTerms terms;
+    with_precision(bf16, device, [&] { terms = objective.loss(batch); });
+    terms.total.backward();
+    const double lr = learning_rate(config.schedule, epoch_at(step), config.train.epochs);
+    const at::Tensor norm = optimizer.step(lr);
+    objective.after_step();
+    metrics.add(terms, norm, batch.views.size(0));
+    clips += batch.views.size(0);
+    for (const SamplePlan& plan : batch.plans) {
+      if (plan.overlap) histogram.add(*plan.overlap);
+    }
+    ++step;
+    const bool end = step == length.last_step || stop_requested.load();
+    if (step % config.train.log_every == 0 || end) {
+      const double wait = stream.wait_seconds() - waited;
+      waited = stream.wait_seconds();
+      const Metrics::Report report =
+          metrics.report(step, epoch_at(step), lr,
+                         cat("\"wait_seconds\":", number_text(wait), ",\"bad_videos\":", bad.count()), newest);
+      result.loss = report.loss;
+      if (log::has_terminal()) {
+        log::status_line(cat(setup.name, "  ", report.line));
+      } else {
+        log::info(setup.name, "  ", report.line);
+      }
+    }
+    if (setup.write && (step % config.train.checkpoint_every == 0 || end)) save();
+  }
+  log::status_line("");
+  result.stopped = stop_requested.load() && step < length.last_step;
+  if (histogram.spatial.total() > 0) log::info("labels drawn: ", histogram.text());
+  if (bad.count() > 0) log::warning("bad videos: ", bad.count(), " of ", count_text(videos), ", each replaced");
+  result.steps = step;
+  result.epochs = epoch_at(step);
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  result.clips_per_second = static_cast<double>(clips) / std::max(result.seconds, 1e-9);
+  result.checkpoint = newest;
+  if (step == first_step) log::info("nothing left to do: ", config.output, " already stands at step ", step);
+  return result;
+}
+
+}  // namespace cstp

@@ -1,0 +1,138 @@
+#include "cstp/engine/optimizer.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "cstp/core/error.h"
+
+namespace cstp {
+namespace {
+
+// Worked numbers: CSTP's released schedule, min 1e-5, epochs e = 1..300 (ours count from 0).
+TEST(LearningRate, FollowsTheReleasedScheduleOfKinetics) {
+  const ScheduleOptions options{.lr = 0.09, .min_lr = 1e-5, .warmup = 0.5};
+  EXPECT_NEAR(learning_rate(options, 0, 300), 0.00001, 1e-12);
+  EXPECT_NEAR(learning_rate(options, 1, 300), 0.00060993, 5e-9);
+  EXPECT_NEAR(learning_rate(options, 75, 300), 0.045005, 5e-7);
+  EXPECT_NEAR(learning_rate(options, 149, 300), 0.08940007, 5e-9);
+  EXPECT_NEAR(learning_rate(options, 150, 300), 0.09, 1e-12);
+  EXPECT_NEAR(learning_rate(options, 225, 300), 0.045005, 5e-7);
+  EXPECT_NEAR(learning_rate(options, 299, 300), 0.00001987, 5e-9);
+}
+
+TEST(LearningRate, FollowsTheReleasedScheduleOfUcf101) {
+  const ScheduleOptions options{.lr = 0.03, .min_lr = 1e-5, .warmup = 0.5};
+  EXPECT_NEAR(learning_rate(options, 1, 300), 0.00020993, 5e-9);
+  EXPECT_NEAR(learning_rate(options, 75, 300), 0.015005, 5e-7);
+  EXPECT_NEAR(learning_rate(options, 150, 300), 0.03, 1e-12);
+  EXPECT_NEAR(learning_rate(options, 299, 300), 0.00001329, 5e-9);
+}
+
+TEST(LearningRate, MovesPerEpochOrPerStep) {
+  ScheduleOptions options{.lr = 1, .min_lr = 0, .warmup = 0.5, .per = "epoch"};
+  EXPECT_EQ(learning_rate(options, 1.9, 4), learning_rate(options, 1, 4));
+  options.per = "step";
+  EXPECT_NEAR(learning_rate(options, 1.5, 4), 0.75, 1e-12);
+}
+
+TEST(LearningRate, StepShapeDropsAtMilestones) {
+  const ScheduleOptions options{.shape = "step", .lr = 1, .warmup = 0, .milestones = {0.5, 0.75}, .gamma = 0.1};
+  EXPECT_NEAR(learning_rate(options, 49, 100), 1, 1e-12);
+  EXPECT_NEAR(learning_rate(options, 50, 100), 0.1, 1e-12);
+  EXPECT_NEAR(learning_rate(options, 75, 100), 0.01, 1e-12);
+}
+
+struct Problem {
+  at::Tensor weight, bias, inputs, targets;
+  Problem() {
+    torch::manual_seed(3);
+    weight = torch::randn({4, 6}).requires_grad_();
+    bias = torch::randn({4}).requires_grad_();
+    inputs = torch::randn({32, 6});
+    targets = torch::randn({32, 4});
+  }
+  at::Tensor loss() const { return (torch::linear(inputs, weight, bias) - targets).square().mean(); }
+};
+
+void expect_same_course(const OptimizerOptions& options, torch::optim::Optimizer& theirs, Problem& reference) {
+  Problem mine;
+  Optimizer optimizer({{"weight", mine.weight}, {"bias", mine.bias}}, options);
+  for (int step = 0; step < 25; ++step) {
+    optimizer.zero_grad();
+    mine.loss().backward();
+    optimizer.step(0.05);
+    theirs.zero_grad();
+    reference.loss().backward();
+    theirs.step();
+  }
+  EXPECT_TRUE(torch::allclose(mine.weight, reference.weight, 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(mine.bias, reference.bias, 1e-5, 1e-6));
+}
+
+TEST(Optimizer, SgdIsTorchsSgd) {
+  for (const bool nesterov : {false, true}) {
+    Problem reference;
+    torch::optim::SGD theirs({reference.weight, reference.bias},
+                             torch::optim::SGDOptions(0.05).momentum(0.9).weight_decay(0.01).nesterov(nesterov));
+    OptimizerOptions options;
+    options.weight_decay = 0.01;
+    options.nesterov = nesterov;
+    expect_same_course(options, theirs, reference);
+  }
+}
+
+TEST(Optimizer, AdamwIsTorchsAdamw) {
+  Problem reference;
+  torch::optim::AdamW theirs({reference.weight, reference.bias},
+                             torch::optim::AdamWOptions(0.05).weight_decay(0.01).betas({0.9, 0.999}).eps(1e-8));
+  OptimizerOptions options;
+  options.name = "adamw";
+  options.weight_decay = 0.01;
+  expect_same_course(options, theirs, reference);
+}
+
+TEST(Optimizer, ClipsTheGlobalNorm) {
+  at::Tensor a = torch::zeros({3}).requires_grad_();
+  at::Tensor b = torch::zeros({1}).requires_grad_();
+  a.mutable_grad() = torch::tensor({3.0F, 0.0F, 0.0F});
+  b.mutable_grad() = torch::tensor({4.0F});
+  OptimizerOptions options;
+  options.weight_decay = 0;
+  options.clip_norm = 1;
+  Optimizer optimizer({{"a", a}, {"b", b}}, options);
+  EXPECT_NEAR(optimizer.step(1).item<float>(), 5, 1e-6);
+  EXPECT_NEAR(a[0].item<float>(), -0.6, 1e-5);
+  EXPECT_NEAR(b[0].item<float>(), -0.8, 1e-5);
+}
+
+TEST(Optimizer, LeavesNormsUndecayedWhereAsked) {
+  at::Tensor matrix = torch::ones({2, 2}).requires_grad_();
+  at::Tensor gamma = torch::ones({2}).requires_grad_();
+  matrix.mutable_grad() = torch::zeros({2, 2});
+  gamma.mutable_grad() = torch::zeros({2});
+  OptimizerOptions options;
+  options.weight_decay = 0.1;
+  options.decay_norms = false;
+  Optimizer optimizer({{"matrix", matrix}, {"gamma", gamma}}, options);
+  optimizer.step(1);
+  EXPECT_NEAR(matrix[0][0].item<float>(), 0.9, 1e-6);
+  EXPECT_EQ(gamma[0].item<float>(), 1);
+}
+
+TEST(Optimizer, StateRoundTripsAndRefusesStrangers) {
+  Problem problem;
+  Optimizer optimizer({{"weight", problem.weight}}, {});
+  problem.loss().backward();
+  optimizer.step(0.1);
+  Optimizer other({{"weight", problem.weight}}, {});
+  other.load(optimizer.state());
+  for (size_t i = 0; i < optimizer.state().size(); ++i) {
+    EXPECT_TRUE(torch::equal(optimizer.state()[i].second, other.state()[i].second));
+  }
+  EXPECT_THROW(other.load({}), CheckpointError);
+  EXPECT_THROW(other.load({{"momentum/weight", torch::zeros({1})}, {"steps", torch::zeros({1}, torch::kInt64)}}),
+               CheckpointError);
+}
+
+}  // namespace
+}  // namespace cstp

@@ -1,0 +1,117 @@
+#include "cstp/engine/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <filesystem>
+
+#include "cstp/core/error.h"
+#include "cstp/engine/checkpoint.h"
+#include "cstp/models/tensor_file.h"
+#include "tiny_run.h"
+
+namespace cstp {
+namespace {
+
+using testing::HasSubstr;
+
+TrainResult run(const RunConfig& config, bool fresh = false) {
+  const Dataset dataset = open_dataset(config.data, Split::train);
+  const auto objective = TinyRun::objective(config, dataset);
+  return train(config, dataset, *objective, {.write = true, .fresh = fresh, .name = "test"});
+}
+
+void expect_equal_files(const std::string& a, const std::string& b) {
+  const TensorFile first = load_tensor_file(a);
+  const TensorFile second = load_tensor_file(b);
+  ASSERT_EQ(first.tensors.size(), second.tensors.size());
+  ASSERT_GT(first.tensors.size(), 20U);
+  for (size_t i = 0; i < first.tensors.size(); ++i) {
+    ASSERT_EQ(first.tensors[i].first, second.tensors[i].first);
+    EXPECT_TRUE(torch::equal(first.tensors[i].second, second.tensors[i].second)) << first.tensors[i].first;
+  }
+}
+
+class Resume : public testing::TestWithParam<int> {};
+
+TEST_P(Resume, TenStepsEqualFiveAndFiveToTheBit) {
+  const TinyRun tiny;
+  const std::string workers = cat("loader.workers=", GetParam());
+  const TrainResult whole = run(tiny.config("whole", {workers, "train.max_steps=10"}));
+  EXPECT_EQ(whole.steps, 10);
+  (void)run(tiny.config("parts", {workers, "train.max_steps=5"}));
+  const TrainResult rest = run(tiny.config("parts", {workers, "train.max_steps=10"}));
+  EXPECT_EQ(rest.steps, 10);
+  expect_equal_files(whole.checkpoint, rest.checkpoint);
+  // Three steps an epoch, so step 5 stands in the middle of one.
+  EXPECT_NEAR(rest.epochs, 10.0 / 3, 1e-12);
+}
+INSTANTIATE_TEST_SUITE_P(WithWorkers, Resume, testing::Values(1, 4));
+
+TEST(Train, WorkersDoNotChangeTheResult) {
+  const TinyRun tiny;
+  const TrainResult one = run(tiny.config("one", {"loader.workers=1", "train.max_steps=3"}));
+  const TrainResult four = run(tiny.config("four", {"loader.workers=4", "train.max_steps=3"}));
+  expect_equal_files(one.checkpoint, four.checkpoint);
+}
+
+TEST(Train, RefusesAnotherRecipeInTheSameFolder) {
+  const TinyRun tiny;
+  (void)run(tiny.config("run", {"train.max_steps=1"}));
+  try {
+    (void)run(tiny.config("run", {"train.max_steps=2", "schedule.lr=0.5"}));
+    FAIL();
+  } catch (const CheckpointError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("schedule.lr: was 0.05, now 0.5"));
+    EXPECT_THAT(error.what(), HasSubstr("--fresh"));
+  }
+  const TrainResult fresh = run(tiny.config("run", {"train.max_steps=2", "schedule.lr=0.5"}), true);
+  EXPECT_EQ(fresh.steps, 2);
+  EXPECT_TRUE(std::filesystem::exists(tiny.path("run/previous-1/checkpoints")));
+}
+
+TEST(Train, RefusesChangedData) {
+  const TinyRun tiny;
+  (void)run(tiny.config("run", {"train.max_steps=1"}));
+  std::filesystem::remove(tiny.path("data/train/drift/0000.mp4"));
+  EXPECT_THROW((void)run(tiny.config("run", {"train.max_steps=2"})), CheckpointError);
+}
+
+TEST(Train, KeepsTheNewestCheckpointsAndPointsAtTheLast) {
+  const TinyRun tiny;
+  (void)run(tiny.config("run", {"train.max_steps=4", "train.checkpoint_every=1", "train.keep=2"}));
+  EXPECT_FALSE(std::filesystem::exists(tiny.path("run/checkpoints/step-00000002.safetensors")));
+  EXPECT_TRUE(std::filesystem::exists(tiny.path("run/checkpoints/step-00000003.safetensors")));
+  EXPECT_EQ(std::filesystem::read_symlink(tiny.path("run/checkpoints/last.safetensors")), "step-00000004.safetensors");
+}
+
+TEST(Train, StopsWhereTheLossIsNotFinite) {
+  const TinyRun tiny;
+  const RunConfig config = tiny.config("run", {"schedule.lr=1e30", "schedule.min_lr=1e30", "optimizer.clip_norm=0",
+                                               "train.max_steps=9", "train.log_every=3"});
+  EXPECT_THROW((void)run(config), NumericError);
+  EXPECT_FALSE(newest_checkpoint(config.output).has_value());
+}
+
+TEST(Train, ReplacesABadVideoTheSameWayEveryTimeAndWritesItDown) {
+  const TinyRun tiny;
+  write_file_atomically(tiny.path("data/train/drift/0001.mp4"), "no video at all");
+  const std::vector<std::string> more = {"train.max_steps=3", "data.max_bad=0.5"};
+  const TrainResult first = run(tiny.config("first", more));
+  const TrainResult second = run(tiny.config("second", more));
+  expect_equal_files(first.checkpoint, second.checkpoint);
+  EXPECT_THAT(read_text_file(tiny.path("first/bad.jsonl")), HasSubstr("0001.mp4"));
+  EXPECT_THROW((void)run(tiny.config("third", {"train.max_steps=3", "data.on_bad_video=error"})), DataError);
+}
+
+TEST(Train, Bf16TakesTheSameStepsInAnotherType) {
+  const TinyRun tiny;
+  const TrainResult f32 = run(tiny.config("f32", {"train.max_steps=2", "train.log_every=1"}));
+  const TrainResult bf16 = run(tiny.config("bf16", {"train.max_steps=2", "train.log_every=1", "train.precision=bf16"}));
+  EXPECT_NEAR(bf16.loss, f32.loss, 0.1 * f32.loss);
+  EXPECT_NE(bf16.loss, f32.loss);
+}
+
+}  // namespace
+}  // namespace cstp
