@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Brings everything the build needs: Debian/Ubuntu packages and, in .venv, the pinned LibTorch wheel. Asks nothing;
+# a second run finds everything there and installs nothing.
+#
+# usage: scripts/install_dependencies.sh [--tests]     --tests: also what only the tests need
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/versions.sh
+
+fail() {
+  echo "install_dependencies.sh: $*" >&2
+  exit 1
+}
+
+with_tests=0
+[ "${1:-}" = --tests ] && with_tests=1
+
+# Older releases have FFmpeg 4 and GCC 10 or 11, which the code does not build with.
+. /etc/os-release 2> /dev/null || true
+case "${ID:-unknown}" in
+  debian) oldest=12 ;;
+  ubuntu) oldest=24 ;;
+  *) oldest=none ;;
+esac
+release=${VERSION_ID:-999}   # Debian testing names none
+if [ "$oldest" = none ] || [ "${release%%.*}" -lt "$oldest" ] || ! command -v apt-get > /dev/null; then
+  fail "this is ${PRETTY_NAME:-an unknown distribution}; the script knows Debian 12 or later and Ubuntu 24.04 or later. Elsewhere, install the packages named in scripts/versions.sh and the torch wheel by hand, then run cmake --preset release"
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo > /dev/null || fail "packages are missing and installing them needs root; run it as root, or install sudo"
+  as_root=(sudo)
+fi
+
+missing=()
+for package in "${CSTP_PACKAGES[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+
+python_packages=("torch==$CSTP_TORCH_VERSION")
+[ "$with_tests" = 1 ] && python_packages+=("torchvision==$CSTP_TORCHVISION_VERSION" "safetensors==$CSTP_SAFETENSORS_VERSION")
+stamp=.venv/cstp-installed-$with_tests
+wanted="${python_packages[*]}"
+venv_ready=0
+[ -x .venv/bin/python ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && venv_ready=1
+
+[ ${#missing[@]} -eq 0 ] && [ "$venv_ready" = 1 ] && exit 0
+
+free_mb=$(df --output=avail -m . | tail -1 | tr -d ' ')
+if [ ! -d .venv ] && [ "$free_mb" -lt "$CSTP_DISK_NEEDED_MB" ]; then
+  fail "too little disk: $free_mb MB are free here, a first set-up needs $CSTP_DISK_NEEDED_MB MB (most of it LibTorch with its CUDA libraries)"
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq ||
+    fail "the package lists could not be fetched; is there a network? (missing packages: ${missing[*]})"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null ||
+    fail "the packages could not be installed; is there a network, and disk? (missing: ${missing[*]})"
+fi
+
+if [ "$venv_ready" = 0 ]; then
+  echo "installing LibTorch $CSTP_TORCH_VERSION into .venv (about 5 GB; it brings its own CUDA libraries)"
+  python=/usr/bin/python3
+  [ -x "$python" ] || python=python3
+  [ -x .venv/bin/python ] || "$python" -m venv .venv || fail "the virtual environment .venv could not be made"
+  .venv/bin/pip install -q --disable-pip-version-check "${python_packages[@]}" ||
+    fail "LibTorch could not be installed into .venv; is there a network, and is there disk (it needs 6 GB)?"
+  # The tests' packages include the program's, so one stamp may stand for both.
+  echo "$wanted" > "$stamp"
+  [ "$with_tests" = 1 ] && echo "${python_packages[0]}" > .venv/cstp-installed-0
+fi
+exit 0

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test. usage: scripts/test.sh [--preset release|debug|asan-ubsan] [ctest arguments]
+#
+# Tests on real videos run where CSTP_TEST_DATA names a folder of them; elsewhere they skip and say so.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+preset=release
+if [ "${1:-}" = --preset ]; then
+  preset=$2
+  shift 2
+fi
+scripts/install_dependencies.sh --tests
+scripts/build.sh "$preset"
+folder=build
+[ "$preset" = debug ] && folder=build-debug
+if [ "$preset" = asan-ubsan ]; then
+  folder=build-asan
+  export LSAN_OPTIONS="suppressions=$PWD/cmake/lsan_suppressions.txt:print_suppressions=0"
+  export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1"
+  export UBSAN_OPTIONS="print_stacktrace=1"
+fi
+exec ctest --test-dir "$folder" --parallel "$(nproc)" --output-on-failure --no-tests=error "$@"

@@ -1,0 +1,15 @@
+# Every pinned version, in one place. Sourced by the other scripts.
+CSTP_TORCH_VERSION=2.11.0          # LibTorch, from the Python wheel (CUDA 13.0; cuDNN 9.19)
+CSTP_TORCHVISION_VERSION=0.26.0    # tests only: parity of the backbones with torchvision's
+CSTP_SAFETENSORS_VERSION=0.8.0     # tests only: our files read by Python, and Python's by us
+# Disk that a first set-up needs: packages 1.5 GB, virtual environment 5.5 GB, build 1 GB.
+CSTP_DISK_NEEDED_MB=9000
+# Debian 12 or later and Ubuntu 24.04 or later carry these under the same names.
+CSTP_PACKAGES=(
+  g++ cmake ninja-build mold ccache pkg-config git ca-certificates
+  python3 python3-venv
+  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev
+  libyaml-cpp-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
+  libgtest-dev libgmock-dev
+)

@@ -1,0 +1,54 @@
+/// The commands of the program: options in, a result printed, an exit code out. Each in its own file.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cstp/core/error.h"
+#include "cstp/data/dataset.h"
+#include "cstp/engine/run_config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cstp {
+
+/// Options that every command shares.
+struct CommonOptions {
+  std::string config;                    ///< path or name of a shipped config
+  std::vector<std::string> assignments;  ///< --set a.b=c
+  std::string output;                    ///< --output
+  std::string checkpoint;                ///< --checkpoint
+  bool allow_partial = false;
+  bool json = false;
+  bool dry_run = false;
+
+  /// The configuration with --set and --output applied.
+  RunConfig load() const;
+};
+
+/// Adds the options above to a command.
+void add_common_options(CLI::App& command, CommonOptions& options, bool with_checkpoint);
+
+/// One subcommand: adds itself to the app; run() is called if it was chosen.
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual ExitCode run() = 0;
+  CLI::App* app = nullptr;
+};
+std::unique_ptr<Command> make_train_command(CLI::App& app);
+std::unique_ptr<Command> make_eval_command(CLI::App& app);
+std::unique_ptr<Command> make_retrieve_command(CLI::App& app);
+std::unique_ptr<Command> make_embed_command(CLI::App& app);
+std::unique_ptr<Command> make_inspect_command(CLI::App& app);
+std::unique_ptr<Command> make_synth_command(CLI::App& app);
+
+/// Opens a split and logs what it is.
+Dataset open_and_report(const RunConfig& config, Split split);
+
+/// What `train --dry-run` (and the others') prints: parameters, memory estimate, steps, every recipe number.
+std::string dry_run_text(const RunConfig& config, const std::string& command);
+
+}  // namespace cstp
