@@ -67,6 +67,10 @@ constexpr std::array<Outline, 6> kObjectOutlines = {
 constexpr std::array<Outline, 6> kSceneOutlines = {
     {{}, {.corners = 3}, {.corners = 4}, {.corners = 6}, {.lobes = 2, .depth = 0.3}, {.lobes = 5, .depth = 0.3}}};
 
+/// The ground changes by cuts, at moments of a video's own: where a cut lies within two clips tells how they overlap. Shots
+/// last this share of the video.
+constexpr double kShortestShot = 0.08, kLongestShot = 0.4;
+
 /// Share of the second colour, in [0,1], at (u, v) of an object of radius 1: the classes of kind "appearance".
 double pattern_at(int64_t pattern, double u, double v, double frequency, double shift) {
   const double radius = std::hypot(u, v), angle = std::atan2(v, u);
@@ -107,8 +111,12 @@ SyntheticScene::SyntheticScene(const SyntheticOptions& options, int64_t pattern,
   add_shapes(late_, 4, shared);
   add_shapes(early_, 3, rng);
   add_shapes(late_, 3, rng);
-  fade_period_ = static_cast<double>(2 * options.frames) * rng.uniform(0.8, 1.2);  // so a video mostly goes one way
-  fade_start_ = rng.uniform();
+  later_first_ = rng.chance(0.5);
+  const auto frames = static_cast<double>(options.frames);
+  for (double at = frames * rng.uniform(-kLongestShot, 0); at < frames;) {
+    at += frames * rng.uniform(kShortestShot, kLongestShot);
+    cuts_.push_back(at);
+  }
   const int64_t any_pattern = rng.integer(0, 7);
   make_object(pattern < 0 ? any_pattern : pattern, rng);
 }
@@ -210,8 +218,8 @@ SyntheticScene::Texel SyntheticScene::object_at(double u, double v) const {
 
 void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uint8_t> rgb) const {
   const double w = static_cast<double>(width_), h = static_cast<double>(height_);
-  const double fade = fade_start_ + static_cast<double>(frame) / fade_period_;
-  const auto later = static_cast<float>(0.5 - 0.5 * std::cos(kTurn * fade));
+  const auto passed = std::count_if(cuts_.begin(), cuts_.end(), [&](double at) { return at <= static_cast<double>(frame); });
+  const float later = (passed % 2 == 0) == later_first_ ? 0.0F : 1.0F;
   const double long_axis = std::sqrt(pose.stretch);
   const double fits = 0.5 * std::min(w, h) / (outline_.farthest() * long_axis);  // it must not meet itself
   const double radius = std::min(std::sqrt(pose.area * w * h / std::numbers::pi), fits);

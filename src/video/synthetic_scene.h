@@ -1,4 +1,5 @@
-/// What a synthetic video looks like: a slowly changing scene and the textured object that moves over it.
+/// What a synthetic video looks like: a scene of two grounds between which it cuts, and the textured object that moves
+/// over it.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -43,8 +44,9 @@ class SyntheticScene {
   Texel object_at(double u, double v) const;
 
   int64_t width_, height_;
-  Canvas early_, late_;  ///< the scene fades between the two
-  double fade_period_ = 1, fade_start_ = 0;
+  Canvas early_, late_;  ///< the scene cuts from one to the other and back
+  std::vector<double> cuts_;  ///< frames, ascending
+  bool later_first_ = false;
   Outline outline_;
   std::vector<Texel> object_;  ///< kObjectSide x kObjectSide over [-kObjectReach, kObjectReach]
 };

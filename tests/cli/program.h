@@ -51,11 +51,13 @@ class Program {
   std::vector<std::string> tiny(const std::string& output = "run") const {
     std::vector<std::string> arguments = {"--config", "synthetic_quick.yaml", "--output", path(output)};
     for (const std::string& set :
-         {"data.root=" + path("data"), std::string("model.width=0.125"), std::string("clip.frames=8"), std::string("clip.size=32"),
-          std::string("objective.projector_hidden=32"), std::string("objective.max_rate=1"), std::string("train.batch=4"),
-          std::string("train.epochs=10"), std::string("train.checkpoint_every=5"), std::string("train.log_every=5"),
-          std::string("train.threads=1"), std::string("train.device=cpu"), std::string("loader.workers=2"), std::string("eval.clips=2"),
-          std::string("eval.stride=2"), std::string("eval.linear.train_clips=2"), std::string("eval.linear.epochs=5")}) {
+         {"data.root=" + path("data"), std::string("model.width=0.125"), std::string("clip.frames=8"),
+          std::string("clip.size=32"), std::string("objective.projector_hidden=32"),
+          std::string("objective.max_rate=1"), std::string("train.batch=4"), std::string("train.epochs=10"),
+          std::string("train.checkpoint_every=5"), std::string("train.log_every=5"), std::string("train.threads=1"),
+          std::string("train.device=cpu"), std::string("loader.workers=2"), std::string("eval.clips=2"),
+          std::string("eval.stride=2"), std::string("eval.linear.train_clips=2"),
+          std::string("eval.linear.epochs=5")}) {
       arguments.push_back("--set");
       arguments.push_back(set);
     }
@@ -68,7 +70,8 @@ class Program {
     return finish(child);
   }
   /// `command` with the tiny settings and what is given besides.
-  Outcome run_tiny(const std::string& command, const std::vector<std::string>& more = {}, const std::string& output = "run") const {
+  Outcome run_tiny(const std::string& command, const std::vector<std::string>& more = {},
+                   const std::string& output = "run") const {
     std::vector<std::string> arguments = {command};
     const auto settings = tiny(output);
     arguments.insert(arguments.end(), settings.begin(), settings.end());

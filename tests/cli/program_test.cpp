@@ -39,10 +39,12 @@ TEST(TrainCommand, PrintsOneDocumentAndWritesACheckpoint) {
 
 TEST(TrainCommand, DryRunPrintsTheRecipeAndTouchesNothing) {
   const Program program;
-  const Outcome outcome = program.run({"train", "--config", "k400_stor_contrast.yaml", "--dry-run", "--set", "clip.size=32"});
+  const Outcome outcome =
+      program.run({"train", "--config", "k400_stor_contrast.yaml", "--dry-run", "--set", "clip.size=32"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* wanted : {"14,365,303 parameters", "25,423,497 trained", "memory      about ", "steps       561,000 (1,870 an epoch, 300 epochs)",
-                             "lr: 0.09", "clip_norm: 18", "momentum: 0.996", "counted as 239,429 videos"}) {
+  for (const char* wanted : {"14,365,303 parameters", "25,423,497 trained", "memory      about ",
+                             "steps       561,000 (1,870 an epoch, 300 epochs)", "lr: 0.09", "clip_norm: 18",
+                             "momentum: 0.996", "counted as 239,429 videos"}) {
     EXPECT_THAT(outcome.out, HasSubstr(wanted));
   }
   EXPECT_FALSE(std::filesystem::exists(program.path("runs")));
@@ -52,8 +54,10 @@ TEST(EvalCommand, EveryProtocolFillsTheContract) {
   const Program program;
   train_a_little(program);
   for (const std::string protocol : {"linear", "knn", "finetune"}) {
-    const Outcome outcome = program.run_tiny("eval", {"--json", "--protocol", protocol, "--checkpoint", program.path("run"), "--set",
-                                                      "eval.finetune.epochs=1", "--set", "eval.finetune.batch=4"}, "eval");
+    const Outcome outcome = program.run_tiny("eval",
+                                             {"--json", "--protocol", protocol, "--checkpoint", program.path("run"),
+                                              "--set", "eval.finetune.epochs=1", "--set", "eval.finetune.batch=4"},
+                                             "eval");
     ASSERT_EQ(outcome.code, 0) << outcome.err;
     const auto json = outcome.json();
     EXPECT_EQ(json["protocol"], protocol);
@@ -70,9 +74,11 @@ TEST(EvalCommand, EveryProtocolFillsTheContract) {
 TEST(EvalCommand, LinearOnTheFlyRunsTheSameTrainer) {
   const Program program;
   train_a_little(program);
-  const Outcome outcome = program.run_tiny("eval", {"--json", "--protocol", "linear", "--checkpoint", program.path("run"), "--set",
-                                                    "eval.linear.features=on_the_fly", "--set", "eval.linear.batch=4", "--set",
-                                                    "eval.linear.epochs=1"}, "eval");
+  const Outcome outcome = program.run_tiny(
+      "eval",
+      {"--json", "--protocol", "linear", "--checkpoint", program.path("run"), "--set",
+       "eval.linear.features=on_the_fly", "--set", "eval.linear.batch=4", "--set", "eval.linear.epochs=1"},
+      "eval");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_GE(outcome.json()["top1"], 0);
   EXPECT_TRUE(std::filesystem::exists(program.path("eval/linear/checkpoints")));
@@ -81,13 +87,15 @@ TEST(EvalCommand, LinearOnTheFlyRunsTheSameTrainer) {
 TEST(EvalCommand, PretextScoresTheHeadsOnHeldOutPairs) {
   const Program program;
   train_a_little(program);
-  const Outcome outcome = program.run_tiny("eval", {"--json", "--protocol", "pretext", "--checkpoint", program.path("run"), "--set", "eval.draws=4"});
+  const Outcome outcome = program.run_tiny(
+      "eval", {"--json", "--protocol", "pretext", "--checkpoint", program.path("run"), "--set", "eval.draws=4"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto json = outcome.json();
   EXPECT_EQ(json["samples"], 24);
   EXPECT_GE(json["accuracy_spatial"], 0);
   EXPECT_GE(json["constant_temporal"], 0.2);
-  const Outcome again = program.run_tiny("eval", {"--json", "--protocol", "pretext", "--checkpoint", program.path("run"), "--set", "eval.draws=4"});
+  const Outcome again = program.run_tiny(
+      "eval", {"--json", "--protocol", "pretext", "--checkpoint", program.path("run"), "--set", "eval.draws=4"});
   EXPECT_EQ(again.out, outcome.out);
 }
 
@@ -155,11 +163,32 @@ TEST(AnyConfig, TakesAnyData) {  // the data keys are one flat set
   }
   write_file_atomically(program.path("train.txt"), list);
   write_file_atomically(program.path("test.txt"), list);
-  const Outcome outcome = program.run(
-      {"eval", "--config", "ucf101_linear.yaml", "--protocol", "knn", "--json", "--output", program.path("out"), "--set", "data.format=list",
-       "--set", "data.root=" + program.path("data/train"), "--set", "data.train=" + program.path("train.txt"), "--set",
-       "data.test=" + program.path("test.txt"), "--set", "model.name=r3d10_pool", "--set", "model.width=0.125", "--set", "clip.size=32",
-       "--set", "clip.frames=4", "--set", "eval.clips=1"});
+  const Outcome outcome = program.run({"eval",
+                                       "--config",
+                                       "ucf101_linear.yaml",
+                                       "--protocol",
+                                       "knn",
+                                       "--json",
+                                       "--output",
+                                       program.path("out"),
+                                       "--set",
+                                       "data.format=list",
+                                       "--set",
+                                       "data.root=" + program.path("data/train"),
+                                       "--set",
+                                       "data.train=" + program.path("train.txt"),
+                                       "--set",
+                                       "data.test=" + program.path("test.txt"),
+                                       "--set",
+                                       "model.name=r3d10_pool",
+                                       "--set",
+                                       "model.width=0.125",
+                                       "--set",
+                                       "clip.size=32",
+                                       "--set",
+                                       "clip.frames=4",
+                                       "--set",
+                                       "eval.clips=1"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(outcome.json()["classes"], 2);
   EXPECT_EQ(outcome.json()["total"], 6);
@@ -186,9 +215,22 @@ TEST(InspectCommand, ShowsTheConfigurationAndDrawsPairs) {
 
 TEST(SynthCommand, MakesVideosOnceAndRefusesAnotherRecipe) {
   const Program program;
-  const std::vector<std::string> arguments = {"synth", "--output", program.path("made"), "--json", "--set", "classes=2", "--set",
-                                              "train_per_class=1", "--set", "test_per_class=1", "--set", "frames=8", "--set", "width=32",
-                                              "--set", "height=32"};
+  const std::vector<std::string> arguments = {"synth",
+                                              "--output",
+                                              program.path("made"),
+                                              "--json",
+                                              "--set",
+                                              "classes=2",
+                                              "--set",
+                                              "train_per_class=1",
+                                              "--set",
+                                              "test_per_class=1",
+                                              "--set",
+                                              "frames=8",
+                                              "--set",
+                                              "width=32",
+                                              "--set",
+                                              "height=32"};
   EXPECT_EQ(program.run(arguments).json()["made"], 4);
   EXPECT_EQ(program.run(arguments).json()["kept"], 4);
   const Outcome other = program.run(arguments, {"--set", "seed=9"});

@@ -27,18 +27,22 @@ TEST_P(KillAndResume, GivesTheSameCheckpointToTheBit) {
   // The killed run would go on to step 30; it is killed once the checkpoint of step 5 stands.
   std::vector<std::string> arguments = {"train"};
   for (const std::string& argument : program.tiny("parts")) arguments.push_back(argument);
-  for (const std::string& argument : {std::string("--set"), std::string("train.keep=0"), std::string("--set"), workers}) arguments.push_back(argument);
+  for (const std::string& argument : {std::string("--set"), std::string("train.keep=0"), std::string("--set"), workers})
+    arguments.push_back(argument);
   const pid_t child = program.start(arguments);
   const std::string fifth = program.path("parts/checkpoints/step-00000005.safetensors");
-  for (int i = 0; i < 1200 && !std::filesystem::exists(fifth); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 1200 && !std::filesystem::exists(fifth); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   ::kill(child, SIGKILL);
   EXPECT_EQ(program.finish(child).code, 128 + SIGKILL);
   ASSERT_TRUE(std::filesystem::exists(fifth));
   // What it had written past step 5 is taken away: the resumed half starts at 5 however fast the machine was.
   for (const auto& entry : std::filesystem::directory_iterator(program.path("parts/checkpoints"))) {
-    if (entry.path().filename().string().starts_with("step-") && entry.path() != fifth) std::filesystem::remove(entry.path());
+    if (entry.path().filename().string().starts_with("step-") && entry.path() != fifth)
+      std::filesystem::remove(entry.path());
   }
-  const Outcome rest = program.run_tiny("train", {"--json", "--set", "train.max_steps=10", "--set", "train.keep=0", "--set", workers}, "parts");
+  const Outcome rest = program.run_tiny(
+      "train", {"--json", "--set", "train.max_steps=10", "--set", "train.keep=0", "--set", workers}, "parts");
   ASSERT_EQ(rest.code, 0) << rest.err;
   EXPECT_THAT(rest.err, HasSubstr("at step 5"));
   EXPECT_EQ(rest.json()["steps"], 10);
@@ -58,7 +62,8 @@ TEST(Signal, SavesAndLeavesWithSeventyFive) {
   program.make_videos();
   std::vector<std::string> arguments = {"train"};
   for (const std::string& argument : program.tiny()) arguments.push_back(argument);
-  for (const char* argument : {"--set", "train.epochs=100000", "--set", "train.checkpoint_every=1000000", "--set", "train.log_every=1", "--json"}) {
+  for (const char* argument : {"--set", "train.epochs=100000", "--set", "train.checkpoint_every=1000000", "--set",
+                               "train.log_every=1", "--json"}) {
     arguments.emplace_back(argument);
   }
   const pid_t child = program.start(arguments);
