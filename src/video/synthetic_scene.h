@@ -44,7 +44,7 @@ class SyntheticScene {
   Texel object_at(double u, double v) const;
 
   int64_t width_, height_;
-  Canvas early_, late_;  ///< the scene cuts from one to the other and back
+  Canvas early_, late_;       ///< the scene cuts from one to the other and back
   std::vector<double> cuts_;  ///< frames, ascending
   bool later_first_ = false;
   Outline outline_;

@@ -44,7 +44,7 @@ TEST(BadConfig, NamesFileLineColumnAndTheNearestKey) {
   const Outcome value = program.run({"train", "--config", "synthetic_quick", "--set", "train.batch=many"});
   EXPECT_EQ(value.code, 2);
   EXPECT_THAT(sentence(value), HasSubstr("--set train.batch=many: train.batch: wanted a whole number"));
-  const Outcome name = program.run({"train", "--config", "k400_stor.yaml"});
+  const Outcome name = program.run({"train", "--config", "k400_stor_contrst.yaml"});
   EXPECT_EQ(name.code, 2);
   EXPECT_THAT(sentence(name), HasSubstr("did you mean 'k400_stor_contrast.yaml'?"));
 }

@@ -42,7 +42,7 @@ TEST(TrainCommand, DryRunPrintsTheRecipeAndTouchesNothing) {
   const Outcome outcome =
       program.run({"train", "--config", "k400_stor_contrast.yaml", "--dry-run", "--set", "clip.size=32"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* wanted : {"14,365,303 parameters", "25,423,497 trained", "memory      about ",
+  for (const char* wanted : {"14,365,303 parameters", "25,424,521 trained", "memory      about ",
                              "steps       561,000 (1,870 an epoch, 300 epochs)", "lr: 0.09", "clip_norm: 18",
                              "momentum: 0.996", "counted as 239,429 videos"}) {
     EXPECT_THAT(outcome.out, HasSubstr(wanted));

@@ -63,7 +63,7 @@ TEST(Train, RefusesAnotherRecipeInTheSameFolder) {
     (void)run(tiny.config("run", {"train.max_steps=2", "schedule.lr=0.5"}));
     FAIL();
   } catch (const CheckpointError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("schedule.lr: was 0.05, now 0.5"));
+    EXPECT_THAT(error.what(), HasSubstr("schedule.lr: was 0.002, now 0.5"));
     EXPECT_THAT(error.what(), HasSubstr("--fresh"));
   }
   const TrainResult fresh = run(tiny.config("run", {"train.max_steps=2", "schedule.lr=0.5"}), true);
