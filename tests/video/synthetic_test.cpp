@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
@@ -143,6 +144,31 @@ Row motion_features(const SyntheticVideo& video, const SyntheticOptions& options
   return sums;
 }
 
+/// The same from pixels alone: how unlike frames at several distances are, and how steadily the change goes on.
+Row change_features(const SyntheticVideo& video, const SyntheticOptions& options) {
+  std::vector<std::vector<uint8_t>> frames(static_cast<size_t>(options.frames));
+  for (size_t i = 0; i < frames.size(); ++i) {
+    frames[i].resize(static_cast<size_t>(options.width * options.height * 3));
+    video.render(static_cast<int64_t>(i), frames[i]);
+  }
+  const auto quantile = [](Row values, double share) {
+    std::sort(values.begin(), values.end());
+    return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))];
+  };
+  Row features;
+  for (const size_t lag : {1, 2, 3, 5, 7, 9, 11, 14, 17, 20, 24}) {
+    Row unlike;
+    for (size_t i = lag; i < frames.size(); ++i) {
+      double sum = 0;
+      for (size_t p = 0; p < frames[i].size(); ++p) sum += std::abs(frames[i][p] - frames[i - lag][p]);
+      unlike.push_back(std::log(sum / static_cast<double>(frames[i].size()) + 0.05));
+    }
+    // The scene's rare cuts change everything at once; quantiles pass over them.
+    for (const double share : {0.1, 0.5, 0.8}) features.push_back(quantile(unlike, share));
+  }
+  return features;
+}
+
 struct Split {
   std::vector<Row> train, test;
   std::vector<int64_t> train_labels, test_labels;
@@ -184,6 +210,16 @@ TEST(Motion, TellsTheClass) {
             0.5);
 }
 
+TEST(Motion, IsSeenInThePixels) {
+  SyntheticOptions options;
+  options.width = 64;
+  options.height = 48;
+  options.frames = 48;
+  const double found =
+      accuracy(options, 0.01, [&](const SyntheticVideo& video, Rng&) { return change_features(video, options); });
+  EXPECT_GT(found, 0.4);
+}
+
 TEST(Appearance, IsToldByOneFrame) {  // the same classifier that is at chance above
   SyntheticOptions options;
   options.kind = "appearance";
@@ -191,6 +227,44 @@ TEST(Appearance, IsToldByOneFrame) {  // the same classifier that is at chance a
     return frame_features(video, options, rng.integer(0, options.frames - 1));
   });
   EXPECT_GT(found, 0.125 + 4 * std::sqrt(0.125 * 0.875 / 320));
+}
+
+/// Means of cos and sin of 1 and 2 turns over many videos: all zero where a phase is uniform.
+TEST(Pose, IsUniformAtEveryTimeInEveryClass) {
+  constexpr int64_t kVideos = 150;
+  for (const char* kind : {"motion", "direction", "order", "pace"}) {
+    SyntheticOptions options;
+    options.kind = kind;
+    options.width = options.height = 16;  // the poses do not depend on how many pixels there are
+    options.frames = 60;
+    const auto classes = static_cast<int64_t>(synthetic_classes(options).size());
+    for (int64_t label = 0; label < classes; ++label) {
+      std::vector<std::array<double, 5>> phases[2];
+      for (int64_t index = 0; index < kVideos; ++index) {
+        const SyntheticVideo video(options, label, index);
+        for (const int64_t late : {0, 1}) {
+          const ObjectPose pose = video.pose(late * 59);
+          phases[late].push_back({pose.x / 16, pose.y / 16, pose.angle / (2 * std::numbers::pi),
+                                  std::log(pose.area / 0.11) / std::log(0.27 / 0.11),
+                                  0.5 + 0.5 * std::log(pose.stretch) / std::log(1.35)});
+        }
+      }
+      for (const auto& sample : phases) {
+        for (size_t which = 0; which < 5; ++which) {
+          for (const double turns : {1, 2}) {
+            double c = 0, s = 0;
+            for (const auto& phase : sample) {
+              ASSERT_GE(phase[which], -1e-9);
+              ASSERT_LE(phase[which], 1 + 1e-9);
+              c += std::cos(2 * std::numbers::pi * turns * phase[which]) / kVideos;
+              s += std::sin(2 * std::numbers::pi * turns * phase[which]) / kVideos;
+            }
+            EXPECT_LT(std::hypot(c, s), 4.2 / std::sqrt(kVideos)) << kind << " class " << label << " phase " << which;
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST(SyntheticVideo, IsAFunctionOfItsName) {

@@ -2,10 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -78,6 +81,48 @@ TEST_F(Writer, RefusesOddSizesAndMissingFolders) {
   } catch (const DataError& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("none/a.mp4"));
   }
+}
+
+/// No file of this process may grow past a few bytes while this object lives: writing fails as on a full disk.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit tight = {bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &tight);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+TEST_F(Writer, AFullDiskIsADataErrorThatLeavesTheOldFileAlone) {
+  write(path("a.mp4"), 3);
+  const std::string before = read_text_file(path("a.mp4"));
+  std::string message;
+  {
+    const FullDisk full(512);
+    try {
+      write(path("a.mp4"), 20);
+    } catch (const DataError& error) {
+      message = error.what();
+    }
+  }
+  EXPECT_THAT(message, testing::HasSubstr("a.mp4 could not be written"));
+  EXPECT_EQ(read_text_file(path("a.mp4")), before);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);  // no part of the new one
+}
+
+TEST_F(Writer, AVideoWithoutFramesIsNoFile) {
+  EXPECT_THROW(write(path("a.mp4"), 0), DataError);
+  EXPECT_TRUE(fs::is_empty(folder_));
 }
 
 }  // namespace
