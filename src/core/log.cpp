@@ -2,6 +2,7 @@
 
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -18,7 +19,7 @@ class TerminalSink final : public spdlog::sinks::base_sink<std::mutex> {
   void status(std::string_view text) {
     const std::lock_guard<std::mutex> lock(mutex_);
     erase();
-    status_ = text;
+    status_ = text.substr(0, columns() - 1);  // a line that wraps could not be redrawn
     draw();
   }
 
@@ -39,6 +40,10 @@ class TerminalSink final : public spdlog::sinks::base_sink<std::mutex> {
   void draw() const {
     if (!status_.empty()) std::fputs(status_.c_str(), stderr);
     std::fflush(stderr);
+  }
+  static size_t columns() {
+    winsize size{};
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
   }
   std::string status_;
 };

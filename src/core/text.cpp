@@ -128,6 +128,17 @@ std::string count_text(int64_t count) {
   return digits;
 }
 
+std::string bar_text(int64_t done, int64_t total, int64_t width) {
+  const double share = total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 1.0;
+  const auto full = static_cast<size_t>(share * static_cast<double>(width));
+  std::string cells(full, '=');
+  if (full < static_cast<size_t>(width)) cells += '>';
+  cells.resize(static_cast<size_t>(width), ' ');
+  std::array<char, 16> percent{};
+  std::snprintf(percent.data(), percent.size(), "%3.0f %%", share * 100);
+  return cat("[", cells, "] ", percent.data());
+}
+
 std::string number_text(double value) {
   std::array<char, 32> text{};
   const auto result = std::to_chars(text.data(), text.data() + text.size(), value);

@@ -57,6 +57,17 @@ void require_same_run(const std::string& path, const CheckpointNote& note, const
   }
 }
 
+/// The progress bar: what a person wants at a glance. The full numbers are in metrics.jsonl.
+void draw_bar(const std::string& name, int64_t step, int64_t first_step, int64_t last_step, int64_t clips,
+              Clock::time_point start, double loss) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double per_step = seconds / static_cast<double>(std::max<int64_t>(1, step - first_step));
+  log::status_line(cat(name, " ", bar_text(step, last_step), "  ", step, "/", last_step, "  loss ",
+                       loss > 0 ? cat(loss) : "...", "  ",
+                       std::llround(static_cast<double>(clips) / std::max(seconds, 1e-9)), " clips/s  ETA ",
+                       duration_text(per_step * static_cast<double>(last_step - step))));
+}
+
 }  // namespace
 
 void request_stop() noexcept { stop_requested.store(true); }
@@ -151,7 +162,8 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   const int64_t first_step = step;
   objective.set_train_mode();
 
-  while (step < length.last_step && !stop_requested.load()) {
+  bool stopping = false;  // read once a step: a signal must not fall between the save and the loop's end
+  while (step < length.last_step && !stopping) {
     const ViewBatch batch = stream.next();
     optimizer.zero_grad();
     LossTerms terms;
@@ -166,7 +178,8 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
       if (plan.overlap) histogram.add(*plan.overlap);
     }
     ++step;
-    const bool end = step == length.last_step || stop_requested.load();
+    stopping = stop_requested.load();
+    const bool end = step == length.last_step || stopping;
     if (step % config.train.log_every == 0 || end) {
       const double wait = stream.wait_seconds() - waited;
       waited = stream.wait_seconds();
@@ -174,16 +187,13 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
           metrics.report(step, epoch_at(step), lr,
                          cat("\"wait_seconds\":", number_text(wait), ",\"bad_videos\":", bad.count()), newest);
       result.loss = report.loss;
-      if (log::has_terminal()) {
-        log::status_line(cat(setup.name, "  ", report.line));
-      } else {
-        log::info(setup.name, "  ", report.line);
-      }
+      if (!log::has_terminal()) log::info(setup.name, "  ", report.line);
     }
+    if (log::has_terminal()) draw_bar(setup.name, step, first_step, length.last_step, clips, start, result.loss);
     if (setup.write && (step % config.train.checkpoint_every == 0 || end)) save();
   }
   log::status_line("");
-  result.stopped = stop_requested.load() && step < length.last_step;
+  result.stopped = stopping && step < length.last_step;
   if (histogram.spatial.total() > 0) log::info("labels drawn: ", histogram.text());
   if (bad.count() > 0) log::warning("bad videos: ", bad.count(), " of ", count_text(videos), ", each replaced");
   result.steps = step;

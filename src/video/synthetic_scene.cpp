@@ -70,7 +70,6 @@ constexpr std::array<Outline, 6> kSceneOutlines = {
 /// The ground changes by cuts, at moments of a video's own: where a cut lies within two clips tells how they overlap.
 /// Shots last this share of the video.
 constexpr double kShortestShot = 0.08, kLongestShot = 0.4;
-constexpr float kLateLight = 0.7F;  ///< the second ground lies in the shade, so that a cut shows in every crop
 
 /// Share of the second colour, in [0,1], at (u, v) of an object of radius 1: the classes of kind "appearance".
 double pattern_at(int64_t pattern, double u, double v, double frequency, double shift) {
@@ -222,7 +221,6 @@ void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uin
   const auto passed =
       std::count_if(cuts_.begin(), cuts_.end(), [&](double at) { return at <= static_cast<double>(frame); });
   const float later = (passed % 2 == 0) == later_first_ ? 0.0F : 1.0F;
-  const float light_now = later > 0 ? kLateLight : 1.0F;
   const double long_axis = std::sqrt(pose.stretch);
   const double fits = 0.5 * std::min(w, h) / (outline_.farthest() * long_axis);  // it must not meet itself
   const double radius = std::min(std::sqrt(pose.area * w * h / std::numbers::pi), fits);
@@ -242,9 +240,9 @@ void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uin
         const auto light = static_cast<float>(1 - 0.2 * dy / radius);  // from above, whichever way it is turned
         pixel = mix(pixel, {texel.r * light, texel.g * light, texel.b * light}, cover);
       }
-      rgb[3 * i] = to_byte(pixel.r * light_now);
-      rgb[3 * i + 1] = to_byte(pixel.g * light_now);
-      rgb[3 * i + 2] = to_byte(pixel.b * light_now);
+      rgb[3 * i] = to_byte(pixel.r);
+      rgb[3 * i + 1] = to_byte(pixel.g);
+      rgb[3 * i + 2] = to_byte(pixel.b);
     }
   }
 }

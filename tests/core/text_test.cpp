@@ -39,6 +39,12 @@ TEST(Text, SizesAndTimesForPeople) {
   EXPECT_EQ(duration_text(3723), "1 h 02 min");
 }
 
+TEST(Text, BarFillsFromEmptyToFull) {
+  EXPECT_EQ(bar_text(0, 8, 4), "[>   ]   0 %");
+  EXPECT_EQ(bar_text(4, 8, 4), "[==> ]  50 %");
+  EXPECT_EQ(bar_text(8, 8, 4), "[====] 100 %");
+}
+
 TEST(WriteFileAtomically, ReplacesTheWholeFile) {
   const auto path = std::filesystem::temp_directory_path() / cat("cstp_text_test_", ::getpid());
   write_file_atomically(path.string(), "first");

@@ -54,6 +54,9 @@ std::string bytes_text(double bytes);
 /// 239429 -> "239,429".
 std::string count_text(int64_t count);
 
+/// "[=====>              ]  25 %" of `width` cells.
+std::string bar_text(int64_t done, int64_t total, int64_t width = 20);
+
 /// A double in the shortest form that reads back to the same value ("0.1", "5e-06", "128").
 std::string number_text(double value);
 
