@@ -24,9 +24,9 @@ for fold in 0 1 2 3; do
     print $0, label > (dir "/" ((sequence - 1) % 4 == fold ? "test.txt" : "train.txt"))
   }' "$out/all.txt"
   config=(--config ut_interaction.yaml --set data.root="$folder" --set data.train="$PWD/$dir/train.txt"
-          --set data.test="$PWD/$dir/test.txt" --output "$dir/run")
+          --set data.test="$PWD/$dir/test.txt" --set data.videos=0 --output "$dir/run")
   case $dir in /*) config=(--config ut_interaction.yaml --set data.root="$folder" --set data.train="$dir/train.txt"
-                           --set data.test="$dir/test.txt" --output "$dir/run") ;; esac
+                           --set data.test="$dir/test.txt" --set data.videos=0 --output "$dir/run") ;; esac
   echo "== fold $fold: $(wc -l < "$dir/train.txt") clips to train on, $(wc -l < "$dir/test.txt") to test"
   build/cstp train "${config[@]}"
   for weights in untrained pretrained; do
