@@ -16,7 +16,9 @@ namespace {
 class EvalCommand final : public Command {
  public:
   explicit EvalCommand(CLI::App& parent) {
-    app = parent.add_subcommand("eval", "accuracy of a backbone (linear probe, fine-tuning, k-NN), or of the heads on held-out plans (pretext)");
+    app = parent.add_subcommand(
+        "eval",
+        "accuracy of a backbone (linear probe, fine-tuning, k-NN), or of the heads on held-out plans (pretext)");
     add_common_options(*app, options_, true);
     app->add_option("--protocol", protocol_, "linear | finetune | knn | pretext (default: the config's eval.protocol)");
     app->add_flag("--fresh", fresh_, "finetune: start over in a used run folder");

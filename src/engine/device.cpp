@@ -48,4 +48,10 @@ int64_t set_compute_threads(int64_t threads) {
   return threads;
 }
 
+void to_channels_last(torch::nn::Module& module) {
+  for (at::Tensor& parameter : module.parameters()) {
+    if (parameter.dim() == 5) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast3d));
+  }
+}
+
 }  // namespace cstp

@@ -24,13 +24,6 @@ std::shared_ptr<Backbone> untrained_backbone(const RunConfig& config) {
   return make_objective(config.objective, parts)->backbone();
 }
 
-void to_memory_order(torch::nn::Module& module, bool channels_last) {
-  if (!channels_last) return;
-  for (at::Tensor& parameter : module.parameters()) {
-    if (parameter.dim() == 5) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast3d));
-  }
-}
-
 FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, const std::string& what) {
   FeatureOptions options;
   options.eval = backbone.config.eval;
@@ -212,7 +205,7 @@ LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& che
     loaded.weights = file.path;
   }
   loaded.network->to(loaded.device);
-  to_memory_order(*loaded.network, loaded.config.train.channels_last);
+  if (loaded.config.train.channels_last) to_channels_last(*loaded.network);
   loaded.network->eval();
   return loaded;
 }

@@ -21,7 +21,8 @@ constexpr uint64_t kPretextSeed = 0x5eedfade;
 
 double commonest_share(const LabelHistogram& histogram) {
   const std::vector<int64_t> counts = histogram.counts();
-  return static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(std::max<int64_t>(1, histogram.total()));
+  return static_cast<double>(*std::max_element(counts.begin(), counts.end())) /
+         static_cast<double>(std::max<int64_t>(1, histogram.total()));
 }
 
 }  // namespace
@@ -36,13 +37,15 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
   loading.dataset = &dataset;
   loading.plan = [&](const VideoInfo& video, Rng& rng) { return objective.plan(as_seen(video, config.clip), rng); };
   loading.place = [&](int64_t n) {
-    return StreamPlace{.epoch = static_cast<uint64_t>(n / result.total), .position = n % result.total, .record = n % result.total};
+    return StreamPlace{
+        .epoch = static_cast<uint64_t>(n / result.total), .position = n % result.total, .record = n % result.total};
   };
   loading.seed = kPretextSeed;
   loading.last = result.total * draws;
   loading.batch = config.train.batch;
   loading.options = config.loader;
-  const ViewOutput output{.device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last};
+  const ViewOutput output{
+      .device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last};
   loading.finish = [&](Sample& sample) { render_sample(sample, output.size, output.input); };
   ClipLoader loader(std::move(loading));
 
@@ -65,7 +68,8 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
     }
     const auto weight = static_cast<double>(batch.videos());
     result.parts[0].second += weight * terms.total.item<double>();
-    for (size_t i = 0; i < terms.parts.size(); ++i) result.parts[i + 1].second += weight * terms.parts[i].second.item<double>();
+    for (size_t i = 0; i < terms.parts.size(); ++i)
+      result.parts[i + 1].second += weight * terms.parts[i].second.item<double>();
     result.samples += batch.videos();
     for (const SamplePlan& plan : batch.plans) {
       if (plan.overlap) histogram.add(*plan.overlap);

@@ -96,11 +96,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   const fs::path output = config.output;
 
   objective.to(device);
-  if (config.train.channels_last) {
-    for (at::Tensor& parameter : objective.parameters()) {
-      if (parameter.dim() == 5) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast3d));
-    }
-  }
+  if (config.train.channels_last) to_channels_last(objective);
   Optimizer optimizer(objective.trainable(), config.optimizer);
 
   int64_t step = 0;

@@ -40,7 +40,8 @@ CheckpointNote read_checkpoint_note(const std::string& path);
 /// Restores everything. @throws CheckpointError tensor by tensor: name, have, want
 void load_checkpoint(const std::string& path, Objective& objective, Optimizer& optimizer);
 
-/// Restores the objective alone (parameters and buffers). @param path a checkpoint or a run folder. @throws CheckpointError
+/// Restores the objective alone (parameters and buffers). @param path a checkpoint or a run folder. @throws
+/// CheckpointError
 void load_model(const std::string& path, Objective& objective);
 
 /// Path of a checkpoint: a file as it is, a run folder's newest. @throws CheckpointError if the folder has none

@@ -1,6 +1,7 @@
 /// Where a run computes, and in which type.
 #pragma once
 #include <c10/core/Device.h>
+#include <torch/nn/module.h>
 
 #include <cstdint>
 #include <functional>
@@ -16,5 +17,8 @@ void with_precision(bool bf16, c10::Device device, const std::function<void()>& 
 
 /// Intra-op threads of this process; 0 = cores. Bits of CPU results depend on it.
 int64_t set_compute_threads(int64_t threads);
+
+/// Puts convolution weights into channels-last-3d memory order.
+void to_channels_last(torch::nn::Module& module);
 
 }  // namespace cstp

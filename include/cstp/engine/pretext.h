@@ -12,15 +12,15 @@
 namespace cstp {
 
 struct PretextResult {
-  std::vector<std::pair<std::string, double>> parts;  ///< mean of every logged term, "loss" first
-  int64_t samples = 0;                                ///< plans drawn and scored
-  int64_t decoded = 0, total = 0;                     ///< videos
-  std::string labels;                                 ///< histogram of the labels drawn, "" if there are none
-  double spatial_constant = 0, temporal_constant = 0; ///< accuracy of always answering the commonest label
+  std::vector<std::pair<std::string, double>> parts;   ///< mean of every logged term, "loss" first
+  int64_t samples = 0;                                 ///< plans drawn and scored
+  int64_t decoded = 0, total = 0;                      ///< videos
+  std::string labels;                                  ///< histogram of the labels drawn, "" if there are none
+  double spatial_constant = 0, temporal_constant = 0;  ///< accuracy of always answering the commonest label
 };
 
-/// Scores `draws` plans of every video with the objective in eval mode. Plans come from a seed of their own, so they are
-/// the same for every checkpoint.
+/// Scores `draws` plans of every video with the objective in eval mode. Plans come from a seed of their own, so they
+/// are the same for every checkpoint.
 PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Objective& objective, int64_t draws);
 
 /// The objective of a checkpoint, with all its weights (heads included), on the config's device.

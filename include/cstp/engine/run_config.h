@@ -58,7 +58,7 @@ struct EvalOptions {
   int64_t batch = 8;                ///< videos a forward pass
   int64_t knn = 20;
   double temperature = 0.07;  ///< of the k-NN vote
-  int64_t draws = 10;              ///< pretext: plans drawn a test video
+  int64_t draws = 10;         ///< pretext: plans drawn a test video
   std::vector<int64_t> topk = {1, 5, 10, 20, 50};
   DownstreamOptions linear;
   DownstreamOptions finetune;
