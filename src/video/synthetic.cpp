@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kTestIndex = int64_t{1} << 40;  // test videos are numbered from here, apart from the training ones
-constexpr int64_t kDrawing = 2;                   // to be raised when the same options come to give other pixels
+constexpr int64_t kDrawing = 3;                   // to be raised when the same options come to give other pixels
 
 struct Job {
   int64_t label;

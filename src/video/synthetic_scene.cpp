@@ -67,9 +67,12 @@ constexpr std::array<Outline, 6> kObjectOutlines = {
 constexpr std::array<Outline, 6> kSceneOutlines = {
     {{}, {.corners = 3}, {.corners = 4}, {.corners = 6}, {.lobes = 2, .depth = 0.3}, {.lobes = 5, .depth = 0.3}}};
 
-/// The ground changes by cuts, at moments of a video's own: where a cut lies within two clips tells how they overlap.
-/// Shots last this share of the video.
-constexpr double kShortestShot = 0.08, kLongestShot = 0.4;
+/// It rains in showers, at moments of a video's own: where one begins or ends within two clips tells how they overlap.
+/// A shower, and a pause between two, lasts this share of the video.
+constexpr double kShortestSpell = 0.05, kLongestSpell = 0.25;
+constexpr double kStreaks = 10;  // side by side along the frame's shorter side
+constexpr double kSlant = 0.35;  // sideways per downwards
+constexpr double kStreakStrength = 0.45;
 
 /// Share of the second colour, in [0,1], at (u, v) of an object of radius 1: the classes of kind "appearance".
 double pattern_at(int64_t pattern, double u, double v, double frequency, double shift) {
@@ -102,20 +105,14 @@ double Outline::farthest() const { return corners == 0 ? reach(0) : reach(kTurn 
 
 SyntheticScene::SyntheticScene(const SyntheticOptions& options, int64_t pattern, Rng& rng)
     : width_(options.width), height_(options.height) {
-  early_ = paint_ground(rng);
-  late_ = early_;
-  add_mottle(early_, 14, 26, rng);
-  add_mottle(late_, 14, 26, rng);
-  Rng shared = rng;  // half of the shapes stand in both scenes
-  add_shapes(early_, 4, rng);
-  add_shapes(late_, 4, shared);
-  add_shapes(early_, 3, rng);
-  add_shapes(late_, 3, rng);
-  later_first_ = rng.chance(0.5);
+  ground_ = paint_ground(rng);
+  add_mottle(ground_, 14, 26, rng);
+  add_shapes(ground_, 7, rng);
+  wet_first_ = rng.chance(0.5);
   const auto frames = static_cast<double>(options.frames);
-  for (double at = frames * rng.uniform(-kLongestShot, 0); at < frames;) {
-    at += frames * rng.uniform(kShortestShot, kLongestShot);
-    cuts_.push_back(at);
+  for (double at = frames * rng.uniform(-kLongestSpell, 0); at < frames;) {
+    at += frames * rng.uniform(kShortestSpell, kLongestSpell);
+    changes_.push_back(at);
   }
   const int64_t any_pattern = rng.integer(0, 7);
   make_object(pattern < 0 ? any_pattern : pattern, rng);
@@ -216,11 +213,22 @@ SyntheticScene::Texel SyntheticScene::object_at(double u, double v) const {
   return blend(blend(p[0], p[1], fx), blend(p[kObjectSide], p[kObjectSide + 1], fx), fy);
 }
 
+bool SyntheticScene::rains_at(int64_t frame) const {
+  const auto passed =
+      std::count_if(changes_.begin(), changes_.end(), [&](double at) { return at <= static_cast<double>(frame); });
+  return (passed % 2 == 0) == wet_first_;
+}
+
+/// Bright and dark slanted streaks, so long that they do not seem to move.
+float SyntheticScene::rain_light(int64_t x, int64_t y) const {
+  const double across =
+      (static_cast<double>(x) + kSlant * static_cast<double>(y)) / static_cast<double>(std::min(width_, height_));
+  return static_cast<float>(1 + kStreakStrength * std::clamp(2 * std::sin(kTurn * kStreaks * across), -1.0, 1.0));
+}
+
 void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uint8_t> rgb) const {
   const double w = static_cast<double>(width_), h = static_cast<double>(height_);
-  const auto passed =
-      std::count_if(cuts_.begin(), cuts_.end(), [&](double at) { return at <= static_cast<double>(frame); });
-  const float later = (passed % 2 == 0) == later_first_ ? 0.0F : 1.0F;
+  const bool wet = rains_at(frame);
   const double long_axis = std::sqrt(pose.stretch);
   const double fits = 0.5 * std::min(w, h) / (outline_.farthest() * long_axis);  // it must not meet itself
   const double radius = std::min(std::sqrt(pose.area * w * h / std::numbers::pi), fits);
@@ -230,7 +238,7 @@ void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uin
     dy -= h * std::round(dy / h);  // the nearest of its images on the wrapped frame
     for (int64_t x = 0; x < width_; ++x) {
       const auto i = static_cast<size_t>(y * width_ + x);
-      Tint pixel = mix(early_[i], late_[i], later);
+      Tint pixel = ground_[i];
       double dx = static_cast<double>(x) + 0.5 - pose.x;
       dx -= w * std::round(dx / w);
       const double u = (c * dx + s * dy) / long_axis, v = (c * dy - s * dx) * long_axis;
@@ -240,6 +248,7 @@ void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uin
         const auto light = static_cast<float>(1 - 0.2 * dy / radius);  // from above, whichever way it is turned
         pixel = mix(pixel, {texel.r * light, texel.g * light, texel.b * light}, cover);
       }
+      if (wet) pixel = lit(pixel, rain_light(x, y));
       rgb[3 * i] = to_byte(pixel.r);
       rgb[3 * i + 1] = to_byte(pixel.g);
       rgb[3 * i + 2] = to_byte(pixel.b);

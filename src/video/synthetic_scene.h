@@ -1,5 +1,4 @@
-/// What a synthetic video looks like: a scene of two grounds between which it cuts, and the textured object that moves
-/// over it.
+/// What a synthetic video looks like: a ground, the textured object that moves over it, and showers of rain.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -42,11 +41,13 @@ class SyntheticScene {
   void add_shapes(Canvas& canvas, int64_t count, Rng& rng) const;
   void make_object(int64_t pattern, Rng& rng);
   Texel object_at(double u, double v) const;
+  bool rains_at(int64_t frame) const;
+  float rain_light(int64_t x, int64_t y) const;
 
   int64_t width_, height_;
-  Canvas early_, late_;       ///< the scene cuts from one to the other and back
-  std::vector<double> cuts_;  ///< frames, ascending
-  bool later_first_ = false;
+  Canvas ground_;
+  std::vector<double> changes_;  ///< frames at which a shower begins or ends, ascending
+  bool wet_first_ = false;
   Outline outline_;
   std::vector<Texel> object_;  ///< kObjectSide x kObjectSide over [-kObjectReach, kObjectReach]
 };

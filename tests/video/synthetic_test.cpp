@@ -163,7 +163,7 @@ Row change_features(const SyntheticVideo& video, const SyntheticOptions& options
       for (size_t p = 0; p < frames[i].size(); ++p) sum += std::abs(frames[i][p] - frames[i - lag][p]);
       unlike.push_back(std::log(sum / static_cast<double>(frames[i].size()) + 0.05));
     }
-    // The scene's rare cuts change everything at once; quantiles pass over them.
+    // Showers that begin or end change everything at once; quantiles pass over them.
     for (const double share : {0.1, 0.5, 0.8}) features.push_back(quantile(unlike, share));
   }
   return features;

@@ -6,8 +6,8 @@
 /// the motion is drawn at random. Everything is a function of (options, class, index): the same everywhere and always.
 ///
 /// The scenes suit self-supervision too: each has its own large and middle-sized texture and shapes (overlapping crops
-/// can be recognised), light from above (its upright can be told) and cuts between two grounds at moments of its own
-/// (when a clip begins can be told against another).
+/// can be recognised), light from above (its upright can be told) and showers of rain at moments of its own (when a
+/// clip begins can be told against another).
 #pragma once
 #include <cstdint>
 #include <functional>
