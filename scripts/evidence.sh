@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Which part of CSTP teaches what: every row of docs/evidence.md, pre-trained, probed and written as one table.
+# A finished cell (set, row, seed, fold) is kept, so the sweep can be stopped at any time and run again.
+#
+# usage: scripts/evidence.sh [--set NAME]... [--row NAME]... [--seed N]... [--out DIR] [--jobs N] [--ut FOLDER]
+#   --set    motion, appearance, order, pace (synthetic) or ut (UT-Interaction, needs --ut); default: motion
+#   --row    see the table below; default: all
+#   --seed   default: 1 2 3. Seed N draws its own weights, samples and, in the synthetic sets, its own scenes (100 + N),
+#            none of which the recipe was chosen on.
+#   --jobs   cells at a time, one thread each; default: cores
+#   --ut     folder of the segmented UT-Interaction clips, named [SET_]CLIP_SEQUENCE_CLASS.avi
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+declare -A recipe=(   # what a row changes in the recipe; an empty one is the recipe itself
+  [untrained]=""
+  [supervised]="objective={name: supervised, stride: 4, color: {flip: 0}}"
+  [contrast]="objective.weights={contrast: 0.1, spatial: 0, temporal: 0, rate: 0, rotation: 0}"
+  [overlap]="objective.weights={contrast: 0, spatial: 1, temporal: 1, rate: 0, rotation: 0}"
+  [contrast_overlap]="objective.weights={contrast: 0.1, spatial: 1, temporal: 1, rate: 0, rotation: 0}"
+  [rate_rotation]="objective.weights={contrast: 0, spatial: 0, temporal: 0, rate: 1, rotation: 1}"
+  [all]="objective.weights={contrast: 0.1, spatial: 1, temporal: 1, rate: 1, rotation: 1}"
+  [recipe]=""
+  [spatial]="objective.weights={contrast: 0, spatial: 1, temporal: 0, rate: 0, rotation: 0}"
+  [temporal]="objective.weights={contrast: 0, spatial: 0, temporal: 1, rate: 0, rotation: 0}"
+)
+all_rows=(untrained supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal)
+
+sets=() rows=() seeds=() out=runs/evidence jobs=$(nproc) ut=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --set) sets+=("$2") ;;
+    --row) rows+=("$2") ;;
+    --seed) seeds+=("$2") ;;
+    --out) out=$2 ;;
+    --jobs) jobs=$2 ;;
+    --ut) ut=$(cd "$2" && pwd) ;;
+    *) sed -n '2,12p' "$0" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+[ ${#sets[@]} -gt 0 ] || sets=(motion)
+[ ${#rows[@]} -gt 0 ] || rows=("${all_rows[@]}")
+[ ${#seeds[@]} -gt 0 ] || seeds=(1 2 3)
+for row in "${rows[@]}"; do
+  [ -n "${recipe[$row]+x}" ] || { echo "evidence.sh: there is no row '$row'; there are ${all_rows[*]}" >&2; exit 2; }
+done
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cstp=${CSTP:-build/cstp}
+if [ -z "${CSTP:-}" ]; then
+  scripts/install_dependencies.sh
+  scripts/build.sh release cstp
+fi
+
+# cell FOLDER ROW CONFIG ASSIGNMENT...: trains (but for untrained) and measures into FOLDER; done.json closes it.
+cell() {
+  local folder=$1 row=$2 config=$3
+  shift 3
+  [ -f "$folder/done" ] && return 0
+  mkdir -p "$folder"
+  local arguments=(--config "$config") weights=()
+  local assignment
+  for assignment in "$@"; do arguments+=(--set "$assignment"); done
+  export OMP_NUM_THREADS=1
+  if [ "$row" != untrained ]; then
+    $cstp train "${arguments[@]}" --output "$folder/run" 2> "$folder/train.log" > /dev/null
+    weights=(--checkpoint "$folder/run")
+  fi
+  arguments+=(--output "$folder/eval")
+  local protocol
+  for protocol in linear knn; do
+    $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol $protocol --json > "$folder/$protocol.json" 2> "$folder/eval.log"
+  done
+  $cstp --quiet retrieve "${arguments[@]}" "${weights[@]}" --json > "$folder/retrieve.json" 2>> "$folder/eval.log"
+  case $row in
+    untrained | supervised) ;;
+    *) $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol pretext --json > "$folder/pretext.json" 2>> "$folder/eval.log" ;;
+  esac
+  touch "$folder/done"
+  echo "done: ${folder#"$out"/}"
+}
+export -f cell
+export cstp out
+
+list=$out/cells.txt   # one cell a line, NUL between its fields would not survive xargs -L: a tab does
+: > "$list"
+add() { (IFS=$'\t'; printf '%s\n' "$*" >> "$list"); }
+for seed in "${seeds[@]}"; do
+  for set in "${sets[@]}"; do
+    if [ "$set" = ut ]; then
+      [ -n "$ut" ] || { echo "evidence.sh: the set 'ut' needs --ut FOLDER" >&2; exit 2; }
+      for fold in 0 1 2 3; do
+        lists=$out/data/ut/fold$fold
+        mkdir -p "$lists"
+        find "$ut" -name '*_*_[0-5].avi' -printf '%P\n' | sort | awk -v fold=$fold -v dir="$lists" '{
+          n = split($0, part, /[_.]/); print $0, part[n - 1] > (dir "/" ((part[n - 2] - 1) % 4 == fold ? "test.txt" : "train.txt"))}'
+        for row in "${rows[@]}"; do
+          fields=("$out/ut/$row/seed$seed/fold$fold" "$row" ut_interaction.yaml "seed=$seed" "data.root=$ut"
+                  "data.train=$lists/train.txt" "data.test=$lists/test.txt" data.videos=0)
+          [ -z "${recipe[$row]}" ] || fields+=("${recipe[$row]}")
+          add "${fields[@]}"
+        done
+      done
+    else
+      videos=$out/data/$set-$((100 + seed))
+      $cstp --quiet synth --output "$videos" --set kind=$set --set seed=$((100 + seed)) --set test_per_class=40 > /dev/null
+      count=$(find "$videos/train" -name '*.mp4' | wc -l)
+      for row in "${rows[@]}"; do
+        fields=("$out/$set/$row/seed$seed/fold0" "$row" synthetic_quick.yaml "seed=$seed" "data.root=$videos" "data.videos=$count")
+        [ -z "${recipe[$row]}" ] || fields+=("${recipe[$row]}")
+        add "${fields[@]}"
+      done
+    fi
+  done
+done
+echo "$(wc -l < "$list") cells, $jobs at a time"
+tr '\n' '\0' < "$list" | xargs -0 -P "$jobs" -I{} bash -euo pipefail -c 'IFS=$'"'"'\t'"'"' read -r -a fields <<< "$1"; cell "${fields[@]}"' _ {}
+build/evidence_table "$out"

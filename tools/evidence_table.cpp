@@ -1,0 +1,182 @@
+// evidence_table FOLDER: the cells of scripts/evidence.sh as Markdown tables on stdout, one table a set of videos.
+//
+// A cell is FOLDER/SET/ROW/seedN/foldM/{linear,knn,retrieve,pretext}.json. Folds are averaged first, then seeds: mean
+// and sample standard deviation over seeds. For the overlap heads the margin over the constant predictor is also given
+// in standard errors of the pooled held-out pairs (binomial, pairs of one video taken as independent).
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using cstp::cat;
+using Json = nlohmann::json;
+
+struct Column {
+  const char* title;
+  const char* file;
+  const char* pointer;  ///< JSON pointer
+};
+constexpr Column kColumns[] = {
+    {"linear top-1", "linear.json", "/top1"},
+    {"k-NN top-1", "knn.json", "/top1"},
+    {"R@1", "retrieve.json", "/recall/1"},
+    {"spatial overlap", "pretext.json", "/accuracy_spatial"},
+    {"temporal overlap", "pretext.json", "/accuracy_temporal"},
+    {"rate", "pretext.json", "/accuracy_rate"},
+    {"rotation", "pretext.json", "/accuracy_rotation"},
+};
+// The order of docs/evidence.md; rows it does not know follow by name.
+constexpr const char* kRows[] = {"untrained", "supervised", "contrast",      "overlap", "contrast_overlap",
+                                 "spatial",   "temporal",   "rate_rotation", "all",     "recipe"};
+
+std::vector<fs::path> folders_in(const fs::path& folder, const std::string& prefix) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_directory() && entry.path().filename().string().starts_with(prefix)) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::optional<double> number_in(const fs::path& cell, const char* file, const char* pointer) {
+  if (!fs::exists(cell / "done") || !fs::exists(cell / file)) return std::nullopt;
+  const Json document = Json::parse(cstp::read_text_file((cell / file).string()), nullptr, false);
+  const Json::json_pointer where(pointer);
+  if (document.is_discarded() || !document.contains(where) || !document[where].is_number()) return std::nullopt;
+  return document[where].get<double>();
+}
+
+struct Summary {
+  double mean = 0, deviation = 0;
+  size_t seeds = 0;
+};
+
+std::optional<Summary> summarise(const std::vector<double>& values) {
+  if (values.empty()) return std::nullopt;
+  Summary result{.seeds = values.size()};
+  for (const double value : values) result.mean += value / static_cast<double>(values.size());
+  for (const double value : values) result.deviation += std::pow(value - result.mean, 2);
+  if (values.size() > 1) result.deviation = std::sqrt(result.deviation / static_cast<double>(values.size() - 1));
+  return result;
+}
+
+/// Mean over the folds of each seed, for the seeds whose folds are all there.
+std::optional<Summary> over_seeds(const fs::path& row, const Column& column, size_t folds) {
+  std::vector<double> values;
+  for (const fs::path& seed : folders_in(row, "seed")) {
+    double sum = 0;
+    size_t count = 0;
+    for (const fs::path& fold : folders_in(seed, "fold")) {
+      if (const auto value = number_in(fold, column.file, column.pointer)) sum += *value, ++count;
+    }
+    if (count == folds) values.push_back(sum / static_cast<double>(count));
+  }
+  return summarise(values);
+}
+
+std::string percent(const std::optional<Summary>& value) {
+  if (!value) return "";
+  char text[64];
+  if (value->seeds > 1) {
+    std::snprintf(text, sizeof text, "%.1f ± %.1f", 100 * value->mean, 100 * value->deviation);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f (1 seed)", 100 * value->mean);
+  }
+  return text;
+}
+
+/// "+12.3 points, 17 sigma": the overlap heads of a row against always answering the commonest label.
+std::string margin(const fs::path& row, const std::string& head) {
+  double right = 0, constant = 0, samples = 0;
+  for (const fs::path& seed : folders_in(row, "seed")) {
+    for (const fs::path& fold : folders_in(seed, "fold")) {
+      const auto accuracy = number_in(fold, "pretext.json", cat("/accuracy_", head).c_str());
+      const auto commonest = number_in(fold, "pretext.json", cat("/constant_", head).c_str());
+      const auto count = number_in(fold, "pretext.json", "/samples");
+      if (!accuracy || !commonest || !count) continue;
+      right += *accuracy * *count, constant += *commonest * *count, samples += *count;
+    }
+  }
+  if (samples == 0) return "";
+  const double p = right / samples, q = constant / samples;
+  const double sigma = std::sqrt(q * (1 - q) / samples);
+  char text[96];
+  std::snprintf(text, sizeof text, "%s %.1f %% against %.1f %% (%+.0f sigma, %.0f pairs)", head.c_str(), 100 * p,
+                100 * q, (p - q) / sigma, samples);
+  return text;
+}
+
+std::vector<fs::path> rows_of(const fs::path& set) {
+  std::vector<fs::path> rows;
+  std::set<std::string> known(std::begin(kRows), std::end(kRows));
+  for (const char* name : kRows) {
+    if (fs::is_directory(set / name)) rows.push_back(set / name);
+  }
+  for (const fs::path& row : folders_in(set, "")) {
+    if (!known.contains(row.filename().string())) rows.push_back(row);
+  }
+  return rows;
+}
+
+void print_set(const fs::path& set) {
+  const std::vector<fs::path> rows = rows_of(set);
+  size_t folds = 0;
+  for (const fs::path& row : rows) {
+    for (const fs::path& seed : folders_in(row, "seed")) folds = std::max(folds, folders_in(seed, "fold").size());
+  }
+  std::cout << "\n### " << set.filename().string() << "\n\n| |";
+  for (const Column& column : kColumns) std::cout << ' ' << column.title << " |";
+  std::cout << " seeds |\n|---|";
+  for (size_t i = 0; i < std::size(kColumns); ++i) std::cout << "---|";
+  std::cout << "---|\n";
+  std::vector<std::string> margins;
+  for (const fs::path& row : rows) {
+    size_t seeds = 0;
+    std::string line = cat("| ", row.filename().string(), " |");
+    for (const Column& column : kColumns) {
+      const auto value = over_seeds(row, column, folds);
+      if (value) seeds = std::max(seeds, value->seeds);
+      line += cat(" ", percent(value), " |");
+    }
+    if (seeds == 0) continue;  // nothing finished yet
+    std::cout << line << ' ' << seeds << " |\n";
+    for (const char* head : {"spatial", "temporal"}) {
+      if (const std::string text = margin(row, head); !text.empty())
+        margins.push_back(cat(row.filename().string(), ": ", text));
+    }
+  }
+  if (!margins.empty()) std::cout << "\nOverlap heads against always answering the commonest label:\n\n";
+  for (const std::string& text : margins) std::cout << "- " << text << '\n';
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: evidence_table FOLDER (the --out of scripts/evidence.sh)\n";
+    return static_cast<int>(cstp::ExitCode::usage);
+  }
+  try {
+    for (const fs::path& set : folders_in(argv[1], "")) {
+      if (set.filename() != "data") print_set(set);
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "evidence_table: " << error.what() << '\n';
+    return static_cast<int>(cstp::ExitCode::data);
+  }
+  return 0;
+}
