@@ -73,6 +73,7 @@ constexpr double kShortestSpell = 0.05, kLongestSpell = 0.25;
 constexpr double kStreaks = 10;  // side by side along the frame's shorter side
 constexpr double kSlant = 0.35;  // sideways per downwards
 constexpr double kStreakStrength = 0.45;
+constexpr double kRainLight = 0.8;  // it is darker then
 
 /// Share of the second colour, in [0,1], at (u, v) of an object of radius 1: the classes of kind "appearance".
 double pattern_at(int64_t pattern, double u, double v, double frequency, double shift) {
@@ -219,11 +220,12 @@ bool SyntheticScene::rains_at(int64_t frame) const {
   return (passed % 2 == 0) == wet_first_;
 }
 
-/// Bright and dark slanted streaks, so long that they do not seem to move.
+/// Dimmer, with bright and dark slanted streaks, so long that they do not seem to move.
 float SyntheticScene::rain_light(int64_t x, int64_t y) const {
   const double across =
       (static_cast<double>(x) + kSlant * static_cast<double>(y)) / static_cast<double>(std::min(width_, height_));
-  return static_cast<float>(1 + kStreakStrength * std::clamp(2 * std::sin(kTurn * kStreaks * across), -1.0, 1.0));
+  return static_cast<float>(kRainLight *
+                            (1 + kStreakStrength * std::clamp(2 * std::sin(kTurn * kStreaks * across), -1.0, 1.0)));
 }
 
 void SyntheticScene::render(int64_t frame, const ObjectPose& pose, std::span<uint8_t> rgb) const {
