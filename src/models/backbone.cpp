@@ -15,6 +15,8 @@ std::shared_ptr<Backbone> make_r2plus1d18(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r2plus1d10(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& options);
+std::shared_ptr<Backbone> make_mean_frame(const ModelOptions& options);
+std::shared_ptr<Backbone> make_frame_difference(const ModelOptions& options);
 
 namespace {
 
@@ -25,6 +27,14 @@ constexpr BackboneRow kBackbones[] = {
     {"r3d18_pool", make_r3d18_pool, "CSTP's R3D: two blocks per stage, 7x7x7 stem and max-pool"},
     {"r3d18", make_r3d18, "torchvision's r3d_18"},
     {"r2plus1d18", make_r2plus1d18, "torchvision's r2plus1d_18"},
+    {.name = "mean_frame",
+     .make = make_mean_frame,
+     .description = "baseline without weights: the mean frame on a 16x16 grid",
+     .learns = false},
+    {.name = "frame_difference",
+     .make = make_frame_difference,
+     .description = "baseline without weights: where frames differ, on a 16x16 grid",
+     .learns = false},
 };
 
 std::vector<std::string> names() {

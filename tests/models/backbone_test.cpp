@@ -108,8 +108,54 @@ TEST_P(EveryBackbone, HasTheParametersOfItsForm) {
   EXPECT_EQ(parameter_count(*make(1.0)), counts.at(GetParam().name));
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, EveryBackbone, testing::ValuesIn(backbones().begin(), backbones().end()),
+std::vector<BackboneRow> rows(bool learns) {
+  std::vector<BackboneRow> found;
+  for (const BackboneRow& row : backbones()) {
+    if (row.learns == learns) found.push_back(row);
+  }
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, EveryBackbone, testing::ValuesIn(rows(true)),
                          [](const auto& row) { return std::string(row.param.name); });
+
+class EveryBaseline : public testing::TestWithParam<BackboneRow> {};
+
+TEST_P(EveryBaseline, HasNoWeightsAndTheFeaturesItClaims) {
+  const auto baseline = make_backbone({.name = GetParam().name});
+  EXPECT_EQ(parameter_count(*baseline), 0);
+  const auto maps = baseline->stages(torch::randn({2, 3, 8, 40, 40}));
+  ASSERT_EQ(maps.size(), 4U);
+  for (size_t k = 0; k < maps.size(); ++k) EXPECT_EQ(maps[k].size(1), baseline->stage_channels()[k]);
+  EXPECT_EQ(baseline->embed(torch::randn({2, 3, 8, 40, 40})).sizes(), (std::vector<int64_t>{2, 768}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, EveryBaseline, testing::ValuesIn(rows(false)),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+/// A bright square of 4 pixels which jumps from (0,0) to (0,16) half way through 4 frames of 64x64.
+at::Tensor jumping_square() {
+  at::Tensor clip = torch::zeros({1, 3, 4, 64, 64});
+  clip.slice(2, 0, 2).slice(3, 0, 4).slice(4, 0, 4).fill_(1);
+  clip.slice(2, 2, 4).slice(3, 0, 4).slice(4, 16, 20).fill_(1);
+  return clip;
+}
+
+TEST(MeanFrame, SeesWhereThingsWereOnAverage) {
+  const at::Tensor feature = make_backbone({.name = "mean_frame"})->embed(jumping_square()).reshape({3, 16, 16});
+  EXPECT_FLOAT_EQ(feature[0][0][0].item<float>(), 0.5F);
+  EXPECT_FLOAT_EQ(feature[2][0][4].item<float>(), 0.5F);
+  EXPECT_FLOAT_EQ(feature.sum().item<float>(), 3.0F);
+}
+
+TEST(FrameDifference, SeesWhereThingsChanged) {
+  const auto baseline = make_backbone({.name = "frame_difference"});
+  const at::Tensor feature = baseline->embed(jumping_square()).reshape({3, 16, 16});
+  EXPECT_FLOAT_EQ(feature[0][0][0].item<float>(), 1.0F / 3);  // one change in three steps
+  EXPECT_FLOAT_EQ(feature[1][0][4].item<float>(), 1.0F / 3);
+  EXPECT_EQ(baseline->embed(torch::ones({1, 3, 4, 32, 32})).abs().max().item<float>(), 0);
+  EXPECT_EQ(baseline->embed(torch::ones({1, 3, 1, 32, 32})).abs().max().item<float>(), 0);  // a single frame
+}
 
 TEST(R2Plus1d10, HasTheMidChannelsOfTheReleasedCode) {
   const auto backbone = make_backbone({.name = "r2plus1d10"});

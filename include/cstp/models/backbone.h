@@ -45,6 +45,7 @@ struct BackboneRow {
   const char* name;
   std::shared_ptr<Backbone> (*make)(const ModelOptions& options);
   const char* description;
+  bool learns = true;  ///< false: a baseline without weights
 };
 std::span<const BackboneRow> backbones();
 
