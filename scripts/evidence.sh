@@ -14,6 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 declare -A recipe=(   # what a row changes in the recipe; an empty one is the recipe itself
   [untrained]=""
+  [mean_frame]="model={name: mean_frame}"
+  [frame_difference]="model={name: frame_difference}"
   [supervised]="objective={name: supervised, stride: 4, color: {flip: 0}}"
   [contrast]="objective.weights={contrast: 0.1, spatial: 0, temporal: 0, rate: 0, rotation: 0}"
   [overlap]="objective.weights={contrast: 0, spatial: 1, temporal: 1, rate: 0, rotation: 0}"
@@ -24,7 +26,7 @@ declare -A recipe=(   # what a row changes in the recipe; an empty one is the re
   [spatial]="objective.weights={contrast: 0, spatial: 1, temporal: 0, rate: 0, rotation: 0}"
   [temporal]="objective.weights={contrast: 0, spatial: 0, temporal: 1, rate: 0, rotation: 0}"
 )
-all_rows=(untrained supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal)
+all_rows=(untrained mean_frame frame_difference supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal)
 
 sets=() rows=() seeds=() out=runs/evidence jobs=$(nproc) ut=
 while [ $# -gt 0 ]; do
@@ -53,7 +55,7 @@ if [ -z "${CSTP:-}" ]; then
   scripts/build.sh release cstp
 fi
 
-# cell FOLDER ROW CONFIG ASSIGNMENT...: trains (but for untrained) and measures into FOLDER; done.json closes it.
+# cell FOLDER ROW CONFIG ASSIGNMENT...: trains (but for what has no training) and measures into FOLDER; done.json closes it.
 cell() {
   local folder=$1 row=$2 config=$3
   shift 3
@@ -63,10 +65,12 @@ cell() {
   local assignment
   for assignment in "$@"; do arguments+=(--set "$assignment"); done
   export OMP_NUM_THREADS=1
-  if [ "$row" != untrained ]; then
-    $cstp train "${arguments[@]}" --output "$folder/run" 2> "$folder/train.log" > /dev/null
-    weights=(--checkpoint "$folder/run")
-  fi
+  case $row in
+    untrained | mean_frame | frame_difference) ;;
+    *)
+      $cstp train "${arguments[@]}" --output "$folder/run" 2> "$folder/train.log" > /dev/null
+      weights=(--checkpoint "$folder/run") ;;
+  esac
   arguments+=(--output "$folder/eval")
   local protocol
   for protocol in linear knn; do
@@ -74,7 +78,7 @@ cell() {
   done
   $cstp --quiet retrieve "${arguments[@]}" "${weights[@]}" --json > "$folder/retrieve.json" 2>> "$folder/eval.log"
   case $row in
-    untrained | supervised) ;;
+    untrained | mean_frame | frame_difference | supervised) ;;
     *) $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol pretext --json > "$folder/pretext.json" 2>> "$folder/eval.log" ;;
   esac
   touch "$folder/done"

@@ -40,8 +40,9 @@ constexpr Column kColumns[] = {
     {"rotation", "pretext.json", "/accuracy_rotation"},
 };
 // The order of docs/evidence.md; rows it does not know follow by name.
-constexpr const char* kRows[] = {"untrained", "supervised", "contrast",      "overlap", "contrast_overlap",
-                                 "spatial",   "temporal",   "rate_rotation", "all",     "recipe"};
+constexpr const char* kRows[] = {
+    "untrained",        "mean_frame", "frame_difference", "supervised",    "contrast", "overlap",
+    "contrast_overlap", "spatial",    "temporal",         "rate_rotation", "all",      "recipe"};
 
 std::vector<fs::path> folders_in(const fs::path& folder, const std::string& prefix) {
   std::vector<fs::path> found;
