@@ -65,32 +65,36 @@ Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, 
   Retrieval result;
   const int64_t size = gallery.size(0);
   const int64_t shown = std::min<int64_t>(size, 50);
-  std::vector<at::Tensor> rankings, similarities, first_hits;
-  double precision_sum = 0;
+  std::vector<at::Tensor> rankings, similarities, first_hits, precisions;
   for (const at::Tensor& block : torch::arange(queries.size(0)).split(512)) {
     const at::Tensor similarity = torch::mm(queries.index_select(0, block), gallery.t());  // [b,G]
     const auto [sorted, order] = similarity.sort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
     const at::Tensor labels = query_labels.index_select(0, block).unsqueeze(1);
-    const at::Tensor hit = gallery_labels.index_select(0, order.reshape(-1)).reshape(order.sizes()) == labels;  // [b,G]
+    const at::Tensor same = gallery_labels.index_select(0, order.reshape(-1)).reshape(order.sizes()) == labels;
+    const at::Tensor hit = same & (labels >= 0);  // [b,G]
     const at::Tensor found = hit.to(torch::kFloat64).cumsum(1);
     const at::Tensor ranks = torch::arange(1, size + 1, torch::kFloat64);
     const at::Tensor relevant = found.select(1, size - 1).clamp_min(1);
-    precision_sum += ((found / ranks * hit).sum(1) / relevant).sum().item<double>();
-    // Rank of the first hit, G where there is none.
-    first_hits.push_back(
-        torch::where(hit.any(1), hit.to(torch::kInt64).argmax(1), torch::full({hit.size(0)}, size, torch::kInt64)));
+    precisions.push_back((found / ranks * hit).sum(1) / relevant);
+    const at::Tensor first = hit.to(torch::kInt64).argmax(1) + 1;  // the first of equal ones
+    first_hits.push_back(torch::where(hit.any(1), first, torch::zeros_like(first)));
     rankings.push_back(order.slice(1, 0, shown));
     similarities.push_back(sorted.slice(1, 0, shown));
   }
-  const at::Tensor first = torch::cat(first_hits);
-  for (const int64_t k : topk) {
-    std::optional<double> recall;
-    if (k <= size) recall = (first < k).to(torch::kFloat64).mean().item<double>();
-    result.recall.emplace_back(k, recall);
-  }
-  result.map = precision_sum / static_cast<double>(queries.size(0));
+  result.first_hit = torch::cat(first_hits);
+  result.precision = torch::cat(precisions);
   result.ranking = torch::cat(rankings);
   result.similarity = torch::cat(similarities);
+  const at::Tensor labelled = (query_labels >= 0).nonzero().squeeze(1);
+  const at::Tensor first = result.first_hit.index_select(0, labelled);
+  for (const int64_t k : topk) {
+    std::optional<double> recall;
+    if (k <= size && first.numel() > 0) {
+      recall = ((first > 0) & (first <= k)).to(torch::kFloat64).mean().item<double>();
+    }
+    result.recall.emplace_back(k, recall);
+  }
+  if (first.numel() > 0) result.map = result.precision.index_select(0, labelled).mean().item<double>();
   return result;
 }
 

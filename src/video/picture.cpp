@@ -36,6 +36,15 @@ std::string ascii(std::string_view words) {
   return text;
 }
 
+std::string compressed(const Picture& picture, const std::string& extension, const std::vector<int>& parameters) {
+  std::vector<uint8_t> pixels(picture.rgb().begin(), picture.rgb().end());
+  cv::Mat bgr;
+  cv::cvtColor(matrix(pixels, picture.width(), picture.height()), bgr, cv::COLOR_RGB2BGR);
+  std::vector<uint8_t> file;
+  check(cv::imencode(extension, bgr, file, parameters), "Picture: OpenCV could not compress the picture");
+  return {file.begin(), file.end()};
+}
+
 }  // namespace
 
 Picture::Picture(int64_t width, int64_t height, Color background) : width_(width), height_(height) {
@@ -127,13 +136,10 @@ int64_t Picture::text_height(double scale) {
   return cv::getTextSize("Hg", kFont, scale, letter_thickness(scale), &baseline).height + baseline;
 }
 
-std::string Picture::png() const {
-  std::vector<uint8_t> pixels(rgb_);
-  cv::Mat bgr;
-  cv::cvtColor(matrix(pixels, width_, height_), bgr, cv::COLOR_RGB2BGR);
-  std::vector<uint8_t> file;
-  check(cv::imencode(".png", bgr, file), "Picture::png: OpenCV could not compress the picture");
-  return {file.begin(), file.end()};
+std::string Picture::png() const { return compressed(*this, ".png", {}); }
+
+std::string Picture::jpeg(int64_t quality) const {
+  return compressed(*this, ".jpg", {cv::IMWRITE_JPEG_QUALITY, static_cast<int>(quality)});
 }
 
 void Picture::save_png(const std::string& path) const { write_file_atomically(path, png()); }

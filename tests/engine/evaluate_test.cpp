@@ -66,6 +66,22 @@ TEST(Retrieve, AQueryOfAnUnknownClassIsAMiss) {
   EXPECT_NEAR(*result.map, 0.5, 1e-12);
 }
 
+TEST(Retrieve, SaysWhereTheFirstHitStandsAndRanksTheUnlabelledWithoutCountingThem) {
+  const at::Tensor gallery = torch::eye(3);
+  const at::Tensor labels = torch::tensor({0, 1, -1});
+  const at::Tensor queries = torch::tensor({{3.0F, 2.0F, 1.0F}, {3.0F, 2.0F, 1.0F}, {1.0F, 2.0F, 3.0F}});
+  const Retrieval result = retrieve(gallery, labels, queries, torch::tensor({1, 7, -1}), {1, 2});
+  EXPECT_TRUE(torch::equal(result.first_hit, torch::tensor({2, 0, 0})));
+  EXPECT_EQ(result.precision[0].item<double>(), 0.5);
+  EXPECT_EQ(*result.recall[0].second, 0);
+  EXPECT_EQ(*result.recall[1].second, 0.5);  // of the two queries that have a label
+  EXPECT_EQ(*result.map, 0.25);
+  EXPECT_TRUE(torch::equal(result.ranking[2], torch::tensor({2, 1, 0})));
+  const Retrieval nothing = retrieve(gallery, labels, queries, torch::tensor({-1, -1, -1}), {1});
+  EXPECT_FALSE(nothing.recall[0].second.has_value());
+  EXPECT_FALSE(nothing.map.has_value());
+}
+
 TEST(VideoEmbeddings, AreUnitMeansOfClips) {
   const at::Tensor clips = torch::tensor({{{3.0F, 0.0F}, {0.0F, 1.0F}}});
   EXPECT_TRUE(torch::allclose(video_embeddings(clips, false), torch::tensor({{0.948683F, 0.316228F}}), 1e-5, 1e-6));

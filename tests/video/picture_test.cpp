@@ -114,6 +114,16 @@ TEST(Picture, PngRoundTripsToTheByte) {
   }
 }
 
+TEST(Picture, JpegKeepsColoursInTheirChannels) {
+  const std::string bytes = Picture(16, 16, {200, 90, 30}).jpeg(90);
+  const cv::Mat read = cv::imdecode(std::vector<uint8_t>(bytes.begin(), bytes.end()), cv::IMREAD_COLOR);
+  ASSERT_EQ(read.cols, 16);
+  const auto bgr = read.at<cv::Vec3b>(8, 8);
+  EXPECT_NEAR(bgr[2], 200, 4);
+  EXPECT_NEAR(bgr[1], 90, 4);
+  EXPECT_NEAR(bgr[0], 30, 4);
+}
+
 TEST(Picture, MissingFolderIsADataErrorThatNamesThePath) {
   try {
     Picture(4, 4).save_png("no_such_folder/sheet.png");

@@ -37,9 +37,12 @@ struct Retrieval {
   std::optional<double> map;  ///< mean average precision over the whole gallery
   at::Tensor ranking;         ///< [Q, min(G, 50)] int64 gallery rows, nearest first
   at::Tensor similarity;      ///< of the same, cosine
+  at::Tensor first_hit;       ///< [Q] int64 rank of the first hit, from 1; 0 where there is none, or no label
+  at::Tensor precision;       ///< [Q] f64 average precision; 0 where there is no hit
 };
 /// Queries against a gallery by cosine. Ties are broken by gallery order. A query whose class the gallery lacks counts
-/// as a miss with average precision 0.
+/// as a miss with average precision 0. Queries without a label (-1) are ranked and count in no number; where none has
+/// one, recall and map are absent.
 Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, const at::Tensor& queries,
                    const at::Tensor& query_labels, const std::vector<int64_t>& topk);
 

@@ -45,6 +45,8 @@ class Picture {
 
   /// The file's bytes.
   std::string png() const;
+  /// The same as JPEG, smaller and not exact. @param quality 1 to 100
+  std::string jpeg(int64_t quality) const;
   /// Written beside and renamed. @throws DataError if the file cannot be written
   void save_png(const std::string& path) const;
 
