@@ -1,21 +1,79 @@
+#include <ATen/core/Tensor.h>
+
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/engine/checkpoint.h"
 #include "cstp/engine/downstream.h"
 #include "optional_json.h"
+#include "retrieval_page.h"
 
 namespace cstp {
 namespace {
+
+/// The videos behind the rows of a feature set.
+std::vector<VideoRecord> decoded_videos(const Dataset& dataset, const FeatureSet& features) {
+  std::vector<VideoRecord> videos;
+  for (const int64_t record : features.records) videos.push_back(dataset.videos[static_cast<size_t>(record)]);
+  return videos;
+}
+
+/// A retrieval without tensors, for the page.
+RetrievalReport report_of(const Retrieval& result, const LoadedBackbone& backbone, const Dataset& gallery,
+                          const FeatureSet& gallery_features, const Dataset& queries,
+                          const FeatureSet& query_features) {
+  RetrievalReport report;
+  report.weights = backbone.weights;
+  report.model = cat(backbone.config.model.name,
+                     backbone.config.model.width == 1 ? "" : cat(", width ", backbone.config.model.width));
+  report.query_set = queries.name;
+  report.gallery_set = gallery.name;
+  report.build = build_text();
+  report.root = backbone.config.data.root;
+  report.seed = backbone.config.seed;
+  report.clips = backbone.config.eval.clips;
+  report.classes = gallery.classes.empty() ? queries.classes : gallery.classes;
+  report.queries = decoded_videos(queries, query_features);
+  report.gallery = decoded_videos(gallery, gallery_features);
+  report.query_total = query_features.total;
+  report.gallery_total = gallery_features.total;
+  report.recall = result.recall;
+  report.map = result.map;
+  const at::Tensor ranking = result.ranking.contiguous();                        // [Q,n]
+  const at::Tensor similarity = result.similarity.to(at::kDouble).contiguous();  // [Q,n]
+  const int64_t shown = ranking.size(1);
+  for (int64_t q = 0; q < ranking.size(0); ++q) {
+    report.first_hit.push_back(result.first_hit.const_data_ptr<int64_t>()[q]);
+    report.precision.push_back(result.precision.const_data_ptr<double>()[q]);
+    auto& nearest = report.nearest.emplace_back();
+    for (int64_t i = q * shown; i < (q + 1) * shown; ++i) {
+      nearest.push_back({ranking.const_data_ptr<int64_t>()[i], similarity.const_data_ptr<double>()[i]});
+    }
+  }
+  return report;
+}
 
 class RetrieveCommand final : public Command {
  public:
   explicit RetrieveCommand(CLI::App& parent) {
     app = parent.add_subcommand("retrieve", "nearest-neighbour retrieval: gallery = train, queries = test");
     add_common_options(*app, options_, true);
+    auto* html = app->add_option("--html", page_.folder,
+                                 "also write a page: queries with their neighbours as playing clips, per-class recall; "
+                                 "open FOLDER/index.html")
+                     ->type_name("FOLDER");
+    app->add_option("--html-queries", page_.queries,
+                    "queries on the page, drawn by seed over all classes; 0: all (default 200)")
+        ->check(CLI::NonNegativeNumber)
+        ->needs(html);
+    app->add_option("--html-neighbours", page_.neighbours, "neighbours of each, 1 to 50 (default 5)")
+        ->check(CLI::Range(1, 50))
+        ->needs(html);
   }
 
   ExitCode run() override {
@@ -24,6 +82,8 @@ class RetrieveCommand final : public Command {
       std::cout << dry_run_text(config, "retrieve");
       return ExitCode::done;
     }
+    const bool page_wanted = app->count("--html") > 0;
+    if (page_wanted) warn_of_a_bad_page_folder();
     const Dataset gallery = open_and_report(config, Split::train);
     const Dataset queries = open_and_report(config, Split::test);
     const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial);
@@ -67,11 +127,27 @@ class RetrieveCommand final : public Command {
           "; nothing was measured");
       return ExitCode::data;
     }
+    if (page_wanted) {
+      page_.workers = config.loader.workers;
+      page_.preview.reader.deadline = config.loader.decode_deadline;
+      write_retrieval_page(report_of(result, backbone, gallery, gallery_features, queries, query_features), page_);
+      log::info("page: ", (std::filesystem::path(page_.folder) / "index.html").string());
+    }
     return ExitCode::done;
   }
 
  private:
+  /// Before the hours of work. The numbers are computed all the same: they are what the command is for.
+  void warn_of_a_bad_page_folder() const {
+    try {
+      prepare_page_folder(page_.folder);
+    } catch (const Error& error) {
+      log::warning(error.what(), "; the numbers are computed all the same");
+    }
+  }
+
   CommonOptions options_;
+  PageOptions page_;
 };
 
 }  // namespace
