@@ -33,13 +33,16 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 
+packages=("${CSTP_PACKAGES[@]}")
+[ "$with_tests" = 1 ] && packages+=("${CSTP_TEST_PACKAGES[@]}")
 missing=()
-for package in "${CSTP_PACKAGES[@]}"; do
+for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 
 python_packages=("torch==$CSTP_TORCH_VERSION")
-[ "$with_tests" = 1 ] && python_packages+=("torchvision==$CSTP_TORCHVISION_VERSION" "safetensors==$CSTP_SAFETENSORS_VERSION")
+[ "$with_tests" = 1 ] && python_packages+=("torchvision==$CSTP_TORCHVISION_VERSION" "safetensors==$CSTP_SAFETENSORS_VERSION"
+                                           "selenium==$CSTP_SELENIUM_VERSION")
 stamp=.venv/cstp-installed-$with_tests
 wanted="${python_packages[*]}"
 venv_ready=0

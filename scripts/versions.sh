@@ -2,7 +2,8 @@
 CSTP_TORCH_VERSION=2.11.0          # LibTorch, from the Python wheel (CUDA 13.0; cuDNN 9.19)
 CSTP_TORCHVISION_VERSION=0.26.0    # tests only: parity of the backbones with torchvision's
 CSTP_SAFETENSORS_VERSION=0.8.0     # tests only: our files read by Python, and Python's by us
-# Disk that a first set-up needs: packages 1.5 GB, virtual environment 5.5 GB, build 1 GB.
+CSTP_SELENIUM_VERSION=4.50.0       # tests only: drives a browser over the retrieval page
+# Disk that a first set-up needs: packages 1.5 GB (with the tests' browser 2 GB), virtual environment 5.5 GB, build 1 GB.
 CSTP_DISK_NEEDED_MB=9000
 # Debian 12 or later and Ubuntu 24.04 or later carry these under the same names.
 CSTP_PACKAGES=(
@@ -13,3 +14,8 @@ CSTP_PACKAGES=(
   libyaml-cpp-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev
 )
+# Tests only: a browser. Ubuntu has chromium as a snap alone; there the browser test skips.
+CSTP_TEST_PACKAGES=()
+if [ "$(. /etc/os-release 2> /dev/null && echo "${ID:-}")" = debian ]; then
+  CSTP_TEST_PACKAGES=(chromium chromium-driver)
+fi
