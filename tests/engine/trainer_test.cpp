@@ -58,12 +58,12 @@ TEST(Train, WorkersDoNotChangeTheResult) {
 
 TEST(Train, RefusesAnotherRecipeInTheSameFolder) {
   const TinyRun tiny;
-  (void)run(tiny.config("run", {"train.max_steps=1"}));
+  (void)run(tiny.config("run", {"train.max_steps=1", "schedule.lr=0.25"}));
   try {
     (void)run(tiny.config("run", {"train.max_steps=2", "schedule.lr=0.5"}));
     FAIL();
   } catch (const CheckpointError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("schedule.lr: was 0.002, now 0.5"));
+    EXPECT_THAT(error.what(), HasSubstr("schedule.lr: was 0.25, now 0.5"));
     EXPECT_THAT(error.what(), HasSubstr("--fresh"));
   }
   const TrainResult fresh = run(tiny.config("run", {"train.max_steps=2", "schedule.lr=0.5"}), true);
