@@ -1,7 +1,11 @@
+#include <dirent.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 
 #include "cstp/core/error.h"
@@ -39,16 +43,30 @@ bool is_file(const std::string& path) {
   return fs::exists(path, ignored) && !fs::is_directory(path, ignored);
 }
 
-FolderEntries list_folder(const std::string& path) {
+FolderEntries scan_folder(const std::string& path) {
+  // readdir and not std::filesystem: that takes every name apart, which a quarter of a million names feel.
+  const auto fail = [&](int cause) {
+    throw DataError(cat(path, ": the folder cannot be read (", std::generic_category().message(cause), ")"));
+  };
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  if (!folder) fail(errno);
   FolderEntries entries;
-  std::error_code error;
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-    std::string name = it->path().filename().native();
-    if (name.empty() || name.front() == '.') continue;
-    std::error_code ignored;  // a dangling link is a file that will not open
-    (it->is_directory(ignored) ? entries.folders : entries.files).push_back(std::move(name));
+  while (true) {
+    errno = 0;
+    const dirent* entry = ::readdir(folder.get());
+    if (entry == nullptr) break;
+    if (entry->d_name[0] == '.') continue;
+    // A link may lead to a folder; a dangling one is a file that will not open.
+    const bool told = entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK;
+    const bool inner = told ? entry->d_type == DT_DIR : is_folder(path_in(path, entry->d_name));
+    (inner ? entries.folders : entries.files).emplace_back(entry->d_name);
   }
-  if (error) throw DataError(cat(path, ": the folder cannot be read (", error.message(), ")"));
+  if (errno != 0) fail(errno);
+  return entries;
+}
+
+FolderEntries list_folder(const std::string& path) {
+  FolderEntries entries = scan_folder(path);
   std::sort(entries.folders.begin(), entries.folders.end());
   std::sort(entries.files.begin(), entries.files.end());
   return entries;

@@ -2,90 +2,19 @@
 // {id}_{start:06}_{end:06}.mp4 under [split/]class, where the class folder keeps the label's blanks or has `_` for them
 // and no '(). Absent videos are counted, not errors.
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
-#include <cstdio>
+#include <deque>
+#include <functional>
 #include <map>
-#include <optional>
+#include <memory>
+#include <unordered_set>
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
 #include "formats.h"
+#include "kinetics_csv.h"
 
 namespace cstp {
 namespace {
-
-/// One line of comma-separated values; a field may stand in quotes, with doubled quotes inside.
-std::vector<std::string> csv_fields(std::string_view line) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
-      fields.back() += line[++i];
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (c == ',' && !quoted) {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
-
-struct Clip {
-  std::string label;  ///< "" where the csv has none
-  std::string stem;   ///< file name without its extension
-  std::string split;  ///< as written; "" where the csv has no such column
-};
-
-int64_t seconds_at(const std::string& text, const std::string& where) {
-  double value = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || result.ec != std::errc() || result.ptr != text.data() + text.size() || value < 0 || value > 1e6) {
-    throw DataError(cat(where, ": '", text, "' is no time in seconds"));
-  }
-  return std::llround(value);
-}
-
-std::vector<Clip> read_csv(const std::string& path) {
-  const std::vector<std::string> lines = annotation_lines(path);
-  if (lines.empty())
-    throw DataError(cat(path, ": the file is empty; wanted a header with youtube_id, time_start, time_end"));
-  const std::vector<std::string> header = csv_fields(lines[0]);
-  const auto column = [&header](const char* name) -> std::optional<size_t> {
-    const auto found = std::find_if(header.begin(), header.end(),
-                                    [name](const std::string& field) { return lower(trim(field)) == name; });
-    return found == header.end() ? std::nullopt : std::optional(static_cast<size_t>(found - header.begin()));
-  };
-  const auto label = column("label"), id = column("youtube_id"), start = column("time_start"), end = column("time_end"),
-             split = column("split");
-  if (!id || !start || !end) {
-    throw DataError(
-        cat(at_line(path, 0), ": found the header '", lines[0], "', wanted youtube_id, time_start and time_end in it"));
-  }
-  std::vector<Clip> clips;
-  clips.reserve(lines.size());
-  for (size_t i = 1; i < lines.size(); ++i) {
-    if (trim(lines[i]).empty()) continue;
-    std::vector<std::string> fields = csv_fields(lines[i]);
-    if (fields.size() != header.size()) {
-      throw DataError(cat(at_line(path, i), ": found ", fields.size(), " fields, and the header has ", header.size()));
-    }
-    Clip clip;
-    if (label) clip.label = fields[*label];
-    if (split) clip.split = fields[*split];
-    std::array<char, 32> times{};
-    std::snprintf(times.data(), times.size(), "_%06lld_%06lld",
-                  static_cast<long long>(seconds_at(fields[*start], at_line(path, i))),
-                  static_cast<long long>(seconds_at(fields[*end], at_line(path, i))));
-    clip.stem = fields[*id] + times.data();
-    clips.push_back(std::move(clip));
-  }
-  return clips;
-}
 
 const std::vector<std::string>& spellings(Split split) {
   static const std::vector<std::string> train = {"train"};
@@ -110,29 +39,34 @@ std::string csv_in(const std::string& folder, Split split) {
   return "";
 }
 
-/// The clips of one split, and the file they came from ("" if there is none).
-std::pair<std::vector<Clip>, std::string> read_split(const DataOptions& options, Split split) {
+/// The csv of one split and its path; both empty if there is none.
+struct SplitCsv {
+  std::unique_ptr<KineticsCsv> csv;
+  std::string path;
+};
+
+SplitCsv read_split(const DataOptions& options, Split split) {
   if (is_file(options.annotations)) {
-    std::vector<Clip> clips = read_csv(options.annotations);
-    const bool has_split =
-        std::any_of(clips.begin(), clips.end(), [](const Clip& clip) { return !clip.split.empty(); });
-    if (!has_split) return {std::move(clips), options.annotations};
+    SplitCsv all{std::make_unique<KineticsCsv>(options.annotations), options.annotations};
+    std::vector<KineticsClip>& clips = all.csv->clips;
+    if (std::all_of(clips.begin(), clips.end(), [](const KineticsClip& clip) { return clip.split.empty(); }))
+      return all;
     for (const std::string& spelling : spellings(split)) {
-      std::vector<Clip> some;
-      std::copy_if(clips.begin(), clips.end(), std::back_inserter(some),
-                   [&](const Clip& clip) { return lower(trim(clip.split)) == spelling; });
-      if (!some.empty()) return {std::move(some), options.annotations};
+      const auto named = [&](const KineticsClip& clip) { return lower(trim(clip.split)) == spelling; };
+      if (std::none_of(clips.begin(), clips.end(), named)) continue;
+      std::erase_if(clips, std::not_fn(named));
+      return all;
     }
-    return {{}, ""};
+    return {};
   }
   std::vector<std::string> folders = {options.annotations};
   if (options.annotations.empty())
     folders = {path_in(options.root, "annotations"), path_in(options.root, "../annotations"), options.root};
   for (const std::string& folder : folders) {
-    const std::string csv = csv_in(folder, split);
-    if (!csv.empty()) return {read_csv(csv), csv};
+    const std::string path = csv_in(folder, split);
+    if (!path.empty()) return {std::make_unique<KineticsCsv>(path), path};
   }
-  return {{}, ""};
+  return {};
 }
 
 /// A label as any of its folder spellings reduces to: blanks are `_`, '() are gone.
@@ -154,90 +88,126 @@ std::string video_folder(const DataOptions& options, Split split) {
   return options.root;
 }
 
-/// Every video below `folder` and its class folders: (class key, stem) -> path; the class key of a flat folder is "".
+/// Every video below `folder` and its class folders, found by class key and file name without extension; the class key
+/// of a flat folder is "". Folders are listed once, and no file is asked for by itself.
 class VideoIndex {
  public:
+  struct Folder {
+    std::string path;
+    std::vector<std::string> files;
+  };
+  struct File {
+    const Folder* folder;
+    const std::string* name;
+  };
+  using Files = std::unordered_map<std::string_view, File>;  ///< by stem
+
   explicit VideoIndex(const std::string& folder) {
-    const FolderEntries top = list_folder(folder);
-    add("", folder, top.files);
+    FolderEntries top = scan_folder(folder);
+    std::sort(top.folders.begin(), top.folders.end());  // of two spellings of a class, the first in byte order
+    add("", folder, std::move(top.files));
     for (const std::string& name : top.folders)
-      add(folder_key(name), path_in(folder, name), list_folder(path_in(folder, name)).files);
+      add(folder_key(name), path_in(folder, name), scan_folder(path_in(folder, name)).files);
   }
-  std::string find(const Clip& clip) const {
-    for (const std::string& key : {folder_key(clip.label), std::string()}) {
-      const auto paths = by_class_.find(key);
-      if (paths == by_class_.end()) continue;
-      if (const auto path = paths->second.find(clip.stem); path != paths->second.end()) return path->second;
+
+  /// The places where a clip of this label may lie, the likeliest first.
+  std::vector<const Files*> places(std::string_view label) const {
+    std::vector<const Files*> result;
+    if (label.empty()) {  // in any class folder
+      for (const auto& [key, files] : by_class_) result.push_back(&files);
+      return result;
     }
-    if (!clip.label.empty()) return "";
-    for (const auto& [key, paths] : by_class_) {  // unlabelled clips may lie in any class folder
-      if (const auto path = paths.find(clip.stem); path != paths.end()) return path->second;
+    for (const std::string& key : {folder_key(label), std::string()}) {
+      if (const auto files = by_class_.find(key); files != by_class_.end()) result.push_back(&files->second);
+    }
+    return result;
+  }
+  /// "" if it is in none of them.
+  static std::string find(const std::vector<const Files*>& places, const std::string& stem) {
+    for (const Files* files : places) {
+      if (const auto file = files->find(stem); file != files->end())
+        return path_in(file->second.folder->path, *file->second.name);
     }
     return "";
   }
 
  private:
-  void add(const std::string& key, const std::string& folder, const std::vector<std::string>& files) {
-    for (const std::string& file : files) {
-      if (has_video_extension(file)) by_class_[key].emplace(file.substr(0, file.rfind('.')), path_in(folder, file));
+  void add(const std::string& key, const std::string& path, std::vector<std::string> names) {
+    const Folder& folder = folders_.emplace_back(Folder{path, std::move(names)});
+    Files& files = by_class_[key];
+    files.reserve(files.size() + folder.files.size());
+    for (const std::string& name : folder.files) {
+      if (!has_video_extension(name)) continue;
+      const auto [known, fresh] =
+          files.emplace(std::string_view(name).substr(0, name.rfind('.')), File{&folder, &name});
+      if (!fresh && known->second.folder == &folder && name < *known->second.name) known->second.name = &name;
     }
   }
-  std::map<std::string, std::unordered_map<std::string, std::string>> by_class_;
+
+  std::deque<Folder> folders_;  // stay where they are
+  std::map<std::string, Files> by_class_;
 };
 
-std::vector<std::string> sorted_labels(const std::vector<Clip>& clips) {
-  std::vector<std::string> labels;
-  for (const Clip& clip : clips) {
-    if (!clip.label.empty() && (labels.empty() || labels.back() != clip.label)) labels.push_back(clip.label);
+std::vector<std::string> sorted_labels(const std::vector<KineticsClip>& clips) {
+  std::unordered_set<std::string_view> seen;
+  for (const KineticsClip& clip : clips) {
+    if (!clip.label.empty()) seen.insert(clip.label);
   }
+  std::vector<std::string> labels(seen.begin(), seen.end());
   std::sort(labels.begin(), labels.end());
-  labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
   return labels;
 }
 
 }  // namespace
 
 Dataset read_kinetics_format(const DataOptions& options, Split split) {
-  const auto [clips, csv] = read_split(options, split);
-  if (csv.empty()) {
+  const auto [csv, path] = read_split(options, split);
+  if (!csv) {
     throw DataError(
         cat("no kinetics csv for the ", split == Split::train ? "train" : "val or test", " split in ",
             options.annotations.empty() ? cat(options.root, " or its folder annotations") : options.annotations,
             "; set data.annotations to the csv file or to the folder of train.csv and val.csv"));
   }
   Dataset dataset;
-  std::string source = csv;
+  std::string source = path;
   if (!options.class_file.empty()) {
     source = resolved(options.class_file, options.root);
     dataset.classes = read_class_file(source);
     dataset.order = cat("classes as in ", source);
   } else {
     if (split == Split::test) {  // numbered as in training, whatever this split holds
-      auto [train, train_csv] = read_split(options, Split::train);
-      dataset.classes = sorted_labels(train);
-      if (!dataset.classes.empty()) source = train_csv;
+      const SplitCsv train = read_split(options, Split::train);
+      if (train.csv) dataset.classes = sorted_labels(train.csv->clips);
+      if (!dataset.classes.empty()) source = train.path;
     }
-    if (dataset.classes.empty()) dataset.classes = sorted_labels(clips);
+    if (dataset.classes.empty()) dataset.classes = sorted_labels(csv->clips);
     dataset.order = "classes in byte order of the labels";
   }
-  dataset.order += cat(", videos as listed in ", csv);
+  dataset.order += cat(", videos as listed in ", path);
   const ClassIndex index = class_index(dataset.classes, source);
 
   const VideoIndex videos(video_folder(options, split));
-  for (const Clip& clip : clips) {
-    int64_t label = -1;
-    if (!clip.label.empty()) {
-      const auto found = index.find(clip.label);
-      if (found == index.end())
+  struct Class {
+    int64_t label;
+    std::vector<const VideoIndex::Files*> places;
+  };
+  std::unordered_map<std::string_view, Class> classes;  // few labels, many clips
+  for (const KineticsClip& clip : csv->clips) {
+    auto known = classes.find(clip.label);
+    if (known == classes.end()) {
+      const auto found = index.find(std::string(clip.label));
+      if (found == index.end() && !clip.label.empty()) {
         throw DataError(
-            cat(csv, ": label '", clip.label, "' is not among the ", dataset.classes.size(), " classes of ", source));
-      label = found->second;
+            cat(path, ": label '", clip.label, "' is not among the ", dataset.classes.size(), " classes of ", source));
+      }
+      const int64_t label = clip.label.empty() ? -1 : found->second;
+      known = classes.emplace(clip.label, Class{label, videos.places(clip.label)}).first;
     }
-    std::string path = videos.find(clip);
-    if (path.empty()) {
+    std::string video = VideoIndex::find(known->second.places, clip.stem());
+    if (video.empty()) {
       ++dataset.missing;
     } else {
-      dataset.videos.push_back({std::move(path), label});
+      dataset.videos.push_back({std::move(video), known->second.label});
     }
   }
   return dataset;

@@ -29,6 +29,8 @@ struct FolderEntries {
 };
 /// @throws DataError if the folder cannot be read
 FolderEntries list_folder(const std::string& path);
+/// The same in whatever order the disk has them.
+FolderEntries scan_folder(const std::string& path);
 
 /// The video files of folders, each folder read when it is first asked for.
 class VideoFiles {
