@@ -135,16 +135,17 @@ TEST(FullSizeKinetics400, FindsEveryVideoThatIsLeftUnderEitherSpelling) {
   const int64_t gone = kKineticsTrain / 9;
   EXPECT_EQ(train.missing, gone);
   ASSERT_EQ(std::ssize(train.videos), kKineticsTrain - gone);
-  std::vector<std::string> labels = kinetics_labels();
-  std::sort(labels.begin(), labels.end());
-  ASSERT_EQ(train.classes, labels);
+  const std::vector<std::string> labels = kinetics_labels();
+  std::vector<std::string> sorted = labels;
+  std::sort(sorted.begin(), sorted.end());
+  ASSERT_EQ(train.classes, sorted);
   // The csv's order, and the label of the row that the file came from.
   size_t at = 0;
   for (int64_t i = 0; i < kKineticsTrain; ++i) {
     if (i % 9 == 8) continue;
     const VideoRecord& video = train.videos[at++];
     ASSERT_THAT(file_of(video), ::testing::StartsWith(youtube_id(static_cast<uint64_t>(i)) + "_"));
-    ASSERT_EQ(train.classes[static_cast<size_t>(video.label)], kinetics_labels()[static_cast<size_t>(i % 400)]);
+    ASSERT_EQ(train.classes[static_cast<size_t>(video.label)], labels[static_cast<size_t>(i % 400)]);
   }
   const Dataset val = open_timed(options, Split::test);  // validate.csv, not test.csv, which has no labels
   EXPECT_EQ(val.missing, 0);
