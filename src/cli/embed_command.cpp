@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "cstp/core/csv.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/downstream.h"
@@ -31,14 +32,6 @@ std::string npy_bytes(const at::Tensor& matrix) {
   bytes.append(reinterpret_cast<const char*>(values.data_ptr<float>()),
                static_cast<size_t>(values.numel()) * sizeof(float));
   return bytes;
-}
-
-/// RFC 4180: quoted where it must be.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
 }
 
 class EmbedCommand final : public Command {
@@ -72,8 +65,8 @@ class EmbedCommand final : public Command {
       for (const int64_t record : features.records) {
         const VideoRecord& video = dataset->videos[static_cast<size_t>(record)];
         const bool named = video.label >= 0 && video.label < static_cast<int64_t>(dataset->classes.size());
-        csv += cat(rows++, ",", csv_field(video.path), ",", video.label, ",",
-                   named ? csv_field(dataset->classes[static_cast<size_t>(video.label)]) : "", ",", name, "\n");
+        csv += csv_line({std::to_string(rows++), video.path, std::to_string(video.label),
+                         named ? dataset->classes[static_cast<size_t>(video.label)] : "", name});
       }
     }
     const int64_t dim = backbone.network->features();
