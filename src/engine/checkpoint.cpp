@@ -7,6 +7,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "cstp/core/build_info.h"
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
@@ -18,14 +19,6 @@ namespace {
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 constexpr const char* kFormat = "cstp-checkpoint-1";
-
-/// Parameters and buffers by their full names.
-Named module_tensors(const torch::nn::Module& module) {
-  Named tensors;
-  for (const auto& item : module.named_parameters()) tensors.emplace_back(item.key(), item.value());
-  for (const auto& item : module.named_buffers()) tensors.emplace_back(item.key(), item.value());
-  return tensors;
-}
 
 fs::path checkpoint_folder(const std::string& output) { return fs::path(output) / "checkpoints"; }
 
@@ -106,7 +99,16 @@ std::string first_few(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::string build_text() { return cat("cstp ", CSTP_VERSION, ", LibTorch ", TORCH_VERSION, ", g++ ", __VERSION__); }
+Named module_tensors(const torch::nn::Module& module) {
+  Named tensors;
+  for (const auto& item : module.named_parameters()) tensors.emplace_back(item.key(), item.value());
+  for (const auto& item : module.named_buffers()) tensors.emplace_back(item.key(), item.value());
+  return tensors;
+}
+
+std::string libtorch_text() { return TORCH_VERSION; }
+
+std::string build_text() { return cat("cstp ", version_text(), ", LibTorch ", libtorch_text(), ", ", compiler_text()); }
 
 std::string LoadReport::text() const {
   std::string out = cat(loaded, " tensors loaded");

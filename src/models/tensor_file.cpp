@@ -262,4 +262,14 @@ TensorFile load_tensor_file(const std::string& path) {
   return file;
 }
 
+std::string content_hash(const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  uint64_t hash = fingerprint("");
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor bytes = tensor.detach().to(at::kCPU).contiguous();
+    hash = fingerprint(cat(name, "\n", bytes.scalar_type(), bytes.sizes(), "\n"), hash);
+    hash = fingerprint({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()}, hash);
+  }
+  return hex_text(hash);
+}
+
 }  // namespace cstp

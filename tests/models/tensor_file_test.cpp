@@ -191,5 +191,16 @@ TEST(TensorFile, SavingWhereNothingCanBeWrittenNamesThePath) {
   }
 }
 
+TEST(ContentHash, IsOfNamesShapesAndValuesButNotOfMemoryOrder) {
+  const at::Tensor values = torch::arange(24, torch::kFloat32).reshape({1, 2, 3, 2, 2});
+  const std::string hash = content_hash({{"a", values}});
+  EXPECT_EQ(hash.size(), 16U);
+  EXPECT_EQ(content_hash({{"a", values.contiguous(at::MemoryFormat::ChannelsLast3d)}}), hash);
+  EXPECT_NE(content_hash({{"b", values}}), hash);
+  EXPECT_NE(content_hash({{"a", values.reshape({2, 12})}}), hash);
+  EXPECT_NE(content_hash({{"a", values + 1e-6F}}), hash);
+  EXPECT_NE(content_hash({{"a", values.to(torch::kInt32)}}), hash);
+}
+
 }  // namespace
 }  // namespace cstp

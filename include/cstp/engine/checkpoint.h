@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cstp/engine/optimizer.h"
@@ -18,6 +19,10 @@ namespace cstp {
 
 /// Version of the program and of what it was built with, one line.
 std::string build_text();
+std::string libtorch_text();  ///< "2.11.0+cu128"
+
+/// Parameters and buffers by their full names.
+std::vector<std::pair<std::string, at::Tensor>> module_tensors(const torch::nn::Module& module);
 
 struct CheckpointNote {
   int64_t step = 0;

@@ -22,6 +22,10 @@ struct TensorFile {
   const at::Tensor* find(const std::string& name) const;
 };
 
+/// Hash of names, types, shapes and values, in the order given: the same for the same weights, whatever file they came
+/// from. 16 hexadecimal digits.
+std::string content_hash(const std::vector<std::pair<std::string, at::Tensor>>& tensors);
+
 /// Writes beside `path`, flushes and renames over it: readers see the old file or the new one, and a full disk leaves
 /// the old one. Tensors may lie on any device in any memory order; they pass through the host one at a time.
 /// @throws CheckpointError with the cause
