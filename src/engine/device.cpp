@@ -4,9 +4,12 @@
 #include <torch/cuda.h>
 #include <torch/utils.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "cstp/core/error.h"
+#include "cstp/core/text.h"
 
 namespace cstp {
 
@@ -17,6 +20,29 @@ c10::Device select_device(const std::string& wanted) {
   throw DeviceError(
       "train.device: cuda was asked for, but no GPU is usable here (no driver, no device, or a LibTorch without CUDA); "
       "try --set train.device=cpu, or auto to take a GPU only where there is one");
+}
+
+std::string device_name(c10::Device device) {
+  // Read from the system: LibTorch's own answer needs the headers of a CUDA toolkit.
+  const auto value_of = [](const std::string& path, std::string_view key) -> std::string {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with(key) && line.find(':') != std::string::npos) {
+        return std::string(trim(std::string_view(line).substr(line.find(':') + 1)));
+      }
+    }
+    return "";
+  };
+  std::string name;
+  if (device.is_cuda()) {
+    std::error_code error;
+    for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", error)) {
+      name = value_of((gpu.path() / "information").string(), "Model");
+    }
+    return name.empty() ? "cuda" : name;
+  }
+  name = value_of("/proc/cpuinfo", "model name");
+  return name.empty() ? "cpu" : name;
 }
 
 void with_precision(bool bf16, c10::Device device, const std::function<void()>& body) {

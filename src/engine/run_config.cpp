@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <map>
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/engine/protocol.h"
 
 namespace cstp {
 namespace fs = std::filesystem;
@@ -49,6 +49,7 @@ EvalOptions::EvalOptions() {
 
 void EvalOptions::bind(Fields& f) {
   f.choice("protocol", protocol, {"linear", "finetune", "knn", "pretext"}, "what `cstp eval` does");
+  f.text("protocol_name", protocol_name, "the named protocol that these settings are (cstp eval --list-protocols)");
   f.integer("frames", frames, {.min = 0}, "frames a clip, 0 = clip.frames");
   f.integer("stride", stride, {.min = 1}, "source frames between them");
   f.integer("clips", clips, {.min = 1, .max = 1000}, "clips a video, evenly spread");
@@ -85,6 +86,16 @@ void RunConfig::validate() const {
   if (clip.size < 16) refuse(cat("clip.size: ", clip.size, " pixels do not survive the network; wanted at least 16"));
   if (train.batch < 2) refuse("train.batch: batch norm over the heads needs at least 2 videos a step");
   if (schedule.min_lr > schedule.lr) refuse("schedule.min_lr is above schedule.lr");
+  for (const auto& [name, options] : {std::pair{"linear", &eval.linear}, std::pair{"finetune", &eval.finetune}}) {
+    if (options->lr.empty()) refuse(cat("eval.", name, ".lr: the list is empty; wanted at least one learning rate"));
+  }
+  if (!eval.protocol_name.empty() && find_protocol(eval.protocol_name) == nullptr) {
+    std::vector<std::string> names;
+    for (const ProtocolRow& row : protocols()) names.emplace_back(row.name);
+    const std::string near = closest(eval.protocol_name, names);
+    refuse(cat("eval.protocol_name: there is no protocol '", eval.protocol_name, "'; ",
+               near.empty() ? cat("known: ", join(names, ", ")) : cat("did you mean '", near, "'?")));
+  }
 }
 
 std::string RunConfig::yaml() const { return to_config(*this).yaml(); }
@@ -185,11 +196,23 @@ bool may_change(const std::string& key) {
 
 }  // namespace
 
+std::map<std::string, std::string> flattened(const ConfigNode& tree) {
+  std::map<std::string, std::string> leaves;
+  flatten(tree, "", leaves);
+  return leaves;
+}
+
+std::string recipe_hash(const RunConfig& config) {
+  uint64_t hash = fingerprint("");
+  for (const auto& [key, value] : flattened(to_config(config))) {
+    if (key != "seed" && !may_change(key)) hash = fingerprint(cat(key, "=", value, "\n"), hash);
+  }
+  return hex_text(hash);
+}
+
 std::vector<ConfigChange> forbidden_changes(const std::string& previous_yaml, const std::string& next_yaml) {
-  std::map<std::string, std::string> before;
-  std::map<std::string, std::string> now;
-  flatten(ConfigNode::parse(previous_yaml, "checkpoint"), "", before);
-  flatten(ConfigNode::parse(next_yaml, "run"), "", now);
+  const auto before = flattened(ConfigNode::parse(previous_yaml, "checkpoint"));
+  const auto now = flattened(ConfigNode::parse(next_yaml, "run"));
   std::vector<ConfigChange> changes;
   for (const auto& [key, value] : now) {
     const auto old = before.find(key);

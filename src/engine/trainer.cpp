@@ -197,6 +197,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.clips_per_second = static_cast<double>(clips) / std::max(result.seconds, 1e-9);
   result.checkpoint = newest;
+  result.bad_videos = bad.count();
   if (step == first_step) log::info("nothing left to do: ", config.output, " already stands at step ", step);
   return result;
 }

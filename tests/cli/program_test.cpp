@@ -81,7 +81,25 @@ TEST(EvalCommand, LinearOnTheFlyRunsTheSameTrainer) {
       "eval");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_GE(outcome.json()["top1"], 0);
-  EXPECT_TRUE(std::filesystem::exists(program.path("eval/linear/checkpoints")));
+  const std::filesystem::path result = outcome.json()["result"].get<std::string>();
+  EXPECT_TRUE(std::filesystem::exists(result.parent_path() / "train/checkpoints"));
+}
+
+TEST(EvalCommand, WeightsAreNeverMixedUpInOneFolder) {  // fine-tuning resumes what it finds: it must be its own
+  const Program program;
+  train_a_little(program);
+  const std::vector<std::string> finetune = {
+      "--json", "--protocol", "finetune", "--set", "eval.finetune.epochs=1", "--set", "eval.finetune.batch=4"};
+  const Outcome untrained = program.run_tiny("eval", finetune, "eval");
+  ASSERT_EQ(untrained.code, 0) << untrained.err;
+  std::vector<std::string> with_weights = finetune;
+  with_weights.insert(with_weights.end(), {"--checkpoint", program.path("run")});
+  const Outcome pretrained = program.run_tiny("eval", with_weights, "eval");
+  ASSERT_EQ(pretrained.code, 0) << pretrained.err;
+  EXPECT_NE(pretrained.json()["classifier"], untrained.json()["classifier"]);
+  EXPECT_EQ(pretrained.json()["provenance"]["weights"]["steps"], 2);
+  EXPECT_EQ(program.run_tiny("eval", finetune, "eval").out, untrained.out);
+  EXPECT_EQ(program.run_tiny("eval", with_weights, "eval").out, pretrained.out);
 }
 
 TEST(EvalCommand, PretextScoresTheHeadsOnHeldOutPairs) {

@@ -4,7 +4,7 @@
 #include <torch/torch.h>
 
 #include <cmath>
-#include <set>
+#include <limits>
 
 namespace cstp {
 namespace {
@@ -25,6 +25,29 @@ TEST(ScoreVideos, AveragesClipsBySoftmaxOrLogits) {
 TEST(ScoreVideos, TopFiveIsUndefinedForFewClasses) {
   EXPECT_FALSE(score_videos(torch::zeros({2, 1, 5}), torch::zeros({2}, torch::kInt64), "logits").top5.has_value());
   EXPECT_TRUE(score_videos(torch::zeros({2, 1, 6}), torch::zeros({2}, torch::kInt64), "logits").top5.has_value());
+}
+
+TEST(ScoreVideos, CountsClipsOneByOne) {
+  // One video of class 5 with two clips: the first puts 5 at rank 3, the second at rank 6 of 7.
+  const at::Tensor logits = torch::tensor({{{9.F, 8.F, 0.F, 0.F, 0.F, 1.F, 0.F}, {9.F, 8.F, 7.F, 6.F, 5.F, 1.F, 0.F}}});
+  const Accuracy accuracy = score_videos(logits, torch::tensor({5}), "logits");
+  EXPECT_EQ(*accuracy.clip_top1, 0);
+  EXPECT_EQ(*accuracy.clip_top5, 0.5);
+  EXPECT_EQ(*accuracy.top5, 0);  // means 9 8 3.5 3 2.5 1 0
+}
+
+TEST(ScoreVideos, GivesNothingAwayToTiesAndToNumbersThatAreNone) {
+  const at::Tensor same = torch::zeros({7, 1, 7});
+  EXPECT_NEAR(*score_videos(same, torch::arange(7), "logits").top1, 1.0 / 7, 1e-12);
+  EXPECT_NEAR(*score_videos(same, torch::arange(7), "logits").top5, 5.0 / 7, 1e-12);
+  const at::Tensor broken = torch::full({7, 1, 7}, std::numeric_limits<float>::quiet_NaN());
+  EXPECT_EQ(*score_videos(broken, torch::arange(7), "logits").top5, 0);
+}
+
+TEST(Knn, AClassWithoutAVoteIsNoHit) {
+  const at::Tensor one = torch::tensor({{1.0F, 0.0F}});
+  const Accuracy accuracy = knn_accuracy(one, torch::tensor({6}), one, torch::tensor({0}), 7, 1, 0.07);
+  EXPECT_EQ(*accuracy.top5, 0);
 }
 
 TEST(Knn, VotesByWeightedNeighbours) {
@@ -86,44 +109,6 @@ TEST(VideoEmbeddings, AreUnitMeansOfClips) {
   const at::Tensor clips = torch::tensor({{{3.0F, 0.0F}, {0.0F, 1.0F}}});
   EXPECT_TRUE(torch::allclose(video_embeddings(clips, false), torch::tensor({{0.948683F, 0.316228F}}), 1e-5, 1e-6));
   EXPECT_TRUE(torch::allclose(video_embeddings(clips, true), torch::tensor({{0.707107F, 0.707107F}}), 1e-5, 1e-6));
-}
-
-TEST(HoldOut, TakesATenthOfEveryClassAndIsStable) {
-  const at::Tensor labels = torch::arange(60).remainder(3);
-  const HeldOut parts = hold_out_a_tenth(labels, 5);
-  EXPECT_EQ(parts.held_out.size(), 6U);
-  EXPECT_EQ(parts.fit.size(), 54U);
-  std::set<int64_t> all(parts.fit.begin(), parts.fit.end());
-  all.insert(parts.held_out.begin(), parts.held_out.end());
-  EXPECT_EQ(all.size(), 60U);
-  EXPECT_EQ(hold_out_a_tenth(labels, 5).held_out, parts.held_out);
-  EXPECT_NE(hold_out_a_tenth(labels, 6).held_out, parts.held_out);
-}
-
-FeatureSet blobs(uint64_t seed, int64_t videos, int64_t clips, double spread) {
-  torch::manual_seed(seed);
-  FeatureSet set;
-  set.labels = torch::arange(videos).remainder(3);
-  const at::Tensor centres = torch::eye(3, 8) * 3;
-  set.values = centres.index_select(0, set.labels).unsqueeze(1) + torch::randn({videos, clips, 8}) * spread;
-  for (int64_t i = 0; i < videos; ++i) set.records.push_back(i);
-  set.total = videos;
-  return set;
-}
-
-TEST(LinearProbe, SeparatesWhatIsSeparableAndNothingElse) {
-  DownstreamOptions options;
-  options.epochs = 30;
-  options.lr = {0.1, 1e-4};
-  const ProbeResult good = linear_probe(blobs(1, 60, 4, 0.5), blobs(2, 30, 4, 0.5), 3, options, 1);
-  EXPECT_GT(*score_videos(good.logits, blobs(2, 30, 4, 0.5).labels, "softmax").top1, 0.95);
-  EXPECT_EQ(good.lr, 0.1);
-  FeatureSet shuffled = blobs(1, 60, 4, 0.5);
-  shuffled.labels = shuffled.labels.index_select(0, torch::randperm(60));
-  const ProbeResult bad = linear_probe(shuffled, blobs(2, 30, 4, 0.5), 3, options, 1);
-  EXPECT_LT(*score_videos(bad.logits, blobs(2, 30, 4, 0.5).labels, "softmax").top1, 0.8);
-  const ProbeResult again = linear_probe(blobs(1, 60, 4, 0.5), blobs(2, 30, 4, 0.5), 3, options, 1);
-  EXPECT_TRUE(torch::equal(again.logits, good.logits));
 }
 
 }  // namespace

@@ -12,6 +12,10 @@ namespace cstp {
 /// @param wanted auto | cpu | cuda. @throws DeviceError if a GPU is wanted and none is usable
 c10::Device select_device(const std::string& wanted);
 
+/// What computes, for people: "Intel(R) Xeon(R) Processor", "NVIDIA H200"; "cpu" or "cuda" where the system does not
+/// say.
+std::string device_name(c10::Device device);
+
 /// Runs `body` under bf16 autocast on the device where `bf16`, else as it is.
 void with_precision(bool bf16, c10::Device device, const std::function<void()>& body);
 

@@ -1,4 +1,4 @@
-/// What features are worth: top-k of class scores, k-NN, retrieval, and the linear probe on cached features.
+/// What features are worth: top-k of class scores, k-NN, retrieval.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -7,14 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "cstp/engine/features.h"
-#include "cstp/engine/run_config.h"
-
 namespace cstp {
 
-/// Fractions; absent where undefined (k of at least as many classes as there are, or no test video decoded).
+/// Fractions, of videos and (where clips are scored one by one) of clips; absent where undefined (k of at least as many
+/// classes as there are, or no test video decoded).
 struct Accuracy {
-  std::optional<double> top1, top5, clip_top1;
+  std::optional<double> top1, top5, clip_top1, clip_top5;
   at::Tensor predicted;  ///< [D] int64 class of each test video
 };
 
@@ -45,22 +43,5 @@ struct Retrieval {
 /// one, recall and map are absent.
 Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, const at::Tensor& queries,
                    const at::Tensor& query_labels, const std::vector<int64_t>& topk);
-
-/// A tenth of every class (at least one of two), drawn by seed. Rows in ascending order.
-struct HeldOut {
-  std::vector<int64_t> fit, held_out;
-};
-HeldOut hold_out_a_tenth(const at::Tensor& labels, uint64_t seed);
-
-/// Linear probe on cached features [D,V,C]: (L2-normalise) -> (BatchNorm without affine) -> linear, SGD, cosine.
-/// Where several rates are given, the best on a held-out tenth of the training videos is used, then all are trained on.
-/// @return logits of the test set [D',V,K]
-struct ProbeResult {
-  at::Tensor logits;
-  double lr = 0;          ///< the one used
-  double train_top1 = 0;  ///< of training clips at the end
-};
-ProbeResult linear_probe(const FeatureSet& train, const FeatureSet& test, int64_t classes,
-                         const DownstreamOptions& options, uint64_t seed);
 
 }  // namespace cstp

@@ -1,5 +1,6 @@
 /// One experiment: every section of the YAML as one struct. No defaults live outside the structs.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct DownstreamOptions {
 
 struct EvalOptions {
   std::string protocol = "linear";  ///< linear | finetune | knn | pretext
+  std::string protocol_name;        ///< the named protocol that these settings are meant to be; see protocol.h
   int64_t frames = 0;               ///< a clip's; 0 = clip.frames
   int64_t stride = 4;
   int64_t clips = 10;  ///< per video, evenly spread
@@ -96,6 +98,12 @@ RunConfig parse_run_config(const std::string& yaml, const std::string& origin);
 /// Folder of the shipped configs; names of the files in it, sorted.
 std::string shipped_config_folder();
 std::vector<std::string> shipped_configs();
+
+/// Every leaf by its dotted path: "train.batch" -> "32"; a list of scalars is one leaf, "[0.1, 0.01]".
+std::map<std::string, std::string> flattened(const ConfigNode& tree);
+
+/// Hash of what a training run learns from, but for its seed: runs that differ by seed alone have the same.
+std::string recipe_hash(const RunConfig& config);
 
 /// Keys of `next` whose value differs from `previous`, as {key, old, new}, but for those a resumed run may change.
 struct ConfigChange {

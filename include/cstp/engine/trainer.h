@@ -17,6 +17,7 @@ struct TrainResult {
   double clips_per_second = 0;  ///< of this session
   double loss = 0;              ///< mean over the last report interval
   std::string checkpoint;       ///< newest; "" if nothing was written
+  int64_t bad_videos = 0;       ///< distinct ones, of the whole run; each was replaced
   bool stopped = false;         ///< by a signal, after a save: exit 75
 };
 

@@ -1,0 +1,77 @@
+#include "cstp/engine/downstream.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "tiny_run.h"
+
+namespace cstp {
+namespace {
+
+/// The tiny run's videos as a list; the test set says `drift` for label `first`.
+RunConfig listed(const TinyRun& tiny, int64_t first, const std::string& kind, std::vector<std::string> more = {}) {
+  std::string train, test;
+  for (int i = 0; i < 6; ++i) train += cat("train/drift/000", i, ".mp4 0\ntrain/orbit/000", i, ".mp4 1\n");
+  for (int i = 0; i < 3; ++i) {
+    test += cat("test/drift/000", i, ".mp4 ", first, "\ntest/orbit/000", i, ".mp4 ", 1 - first, "\n");
+  }
+  write_file_atomically(tiny.path("train.txt"), train);
+  write_file_atomically(tiny.path(cat("test", first, ".txt")), test);
+  write_file_atomically(tiny.path("classes.txt"), "zero\none\n");
+  const std::string options = cat("eval.", kind);
+  for (const std::string& set :
+       {cat("data.format=list"), cat("data.train=", tiny.path("train.txt")), cat("data.videos=0"),
+        cat("data.test=", tiny.path(cat("test", first, ".txt"))), cat("data.class_file=", tiny.path("classes.txt")),
+        cat("eval.linear.features=on_the_fly"), options + ".lr=[0.001,0.1]", options + ".epochs=2",
+        options + ".batch=4"}) {
+    more.push_back(set);
+  }
+  return tiny.config("run", more);
+}
+
+ProtocolResult run(const RunConfig& config, const std::string& kind, const std::string& folder) {
+  return run_protocol(load_backbone_for(config, "", false), open_labelled(config), kind, folder, false);
+}
+
+class TrainedOnTheFly : public testing::TestWithParam<const char*> {};
+
+TEST_P(TrainedOnTheFly, NeitherChoosesNorTrainsByTheTestLabels) {
+  const TinyRun tiny;
+  const std::string kind = GetParam();
+  const ProtocolResult honest = run(listed(tiny, 0, kind), kind, tiny.path("honest"));
+  // The same videos with the labels swapped, and a limit that is meant for `cstp train`.
+  const ProtocolResult swapped = run(listed(tiny, 1, kind, {"train.max_steps=1"}), kind, tiny.path("swapped"));
+  EXPECT_EQ(honest.rate.trials.size(), 2U);
+  EXPECT_EQ(swapped.rate.lr, honest.rate.lr);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(swapped.rate.trials[i].accuracy, honest.rate.trials[i].accuracy);
+  EXPECT_EQ(swapped.classifier, honest.classifier);
+  EXPECT_TRUE(torch::equal(swapped.accuracy.predicted, honest.accuracy.predicted));
+  EXPECT_NEAR(*swapped.accuracy.top1, 1 - *honest.accuracy.top1, 1e-12);
+  EXPECT_EQ(honest.train_decoded, 12);
+  EXPECT_TRUE(honest.undecoded.empty());
+}
+INSTANTIATE_TEST_SUITE_P(Kinds, TrainedOnTheFly, testing::Values("linear", "finetune"));
+
+TEST(LoadBackbone, NotesWhatWasMeasured) {
+  const TinyRun tiny;
+  const RunConfig config = tiny.config("run");
+  const LoadedBackbone one = load_backbone_for(config, "", false);
+  EXPECT_EQ(one.note.file, "untrained");
+  EXPECT_FALSE(one.note.seed.has_value());
+  EXPECT_EQ(load_backbone_for(config, "", false).note.hash, one.note.hash);
+  EXPECT_NE(load_backbone_for(tiny.config("run", {"seed=2"}), "", false).note.hash, one.note.hash);
+}
+
+TEST(RunProtocol, NamesTheTestVideosThatItLeavesOut) {
+  const TinyRun tiny;
+  const RunConfig config = tiny.config("run", {"eval.protocol=knn"});
+  const std::string broken = tiny.path("data/test/drift/0001.mp4");
+  write_file_atomically(broken, "");
+  const ProtocolResult result = run(config, "knn", tiny.path("knn"));
+  EXPECT_EQ(result.decoded, 5);
+  EXPECT_EQ(result.undecoded, std::vector<std::string>{broken});
+  EXPECT_EQ(result.labels.numel(), 5);
+}
+
+}  // namespace
+}  // namespace cstp
