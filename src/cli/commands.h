@@ -40,6 +40,7 @@ class Command {
 };
 std::unique_ptr<Command> make_train_command(CLI::App& app);
 std::unique_ptr<Command> make_eval_command(CLI::App& app);
+std::unique_ptr<Command> make_compare_command(CLI::App& app);
 std::unique_ptr<Command> make_retrieve_command(CLI::App& app);
 std::unique_ptr<Command> make_embed_command(CLI::App& app);
 std::unique_ptr<Command> make_inspect_command(CLI::App& app);
