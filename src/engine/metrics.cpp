@@ -86,7 +86,7 @@ void Metrics::require_finite(int64_t step, const std::string& last_checkpoint) c
 }
 
 Metrics::Report Metrics::report(int64_t step, double epoch, double lr, const std::string& extra,
-                                const std::string& last_checkpoint) {
+                                const std::string& note, const std::string& last_checkpoint) {
   Report report;
   if (steps_ == 0) return report;
   const at::Tensor host = (sums_.to(torch::kCPU, torch::kFloat64) / static_cast<double>(steps_)).contiguous();
@@ -113,8 +113,8 @@ Metrics::Report Metrics::report(int64_t step, double epoch, double lr, const std
   const double per_step = seconds_since(start_) / static_cast<double>(std::max<int64_t>(1, step - first_step_));
   report.line =
       cat("step ", step, "/", total_steps_, "  epoch ", short_number(epoch), "  loss ", short_number(means[0]), parts,
-          "  lr ", short_number(lr), "  ", short_number(report.clips_per_second), " clips/s  ETA ",
-          duration_text(per_step * static_cast<double>(total_steps_ - step)));
+          note.empty() ? "" : "  ", note, "  lr ", short_number(lr), "  ", short_number(report.clips_per_second),
+          " clips/s  ETA ", duration_text(per_step * static_cast<double>(total_steps_ - step)));
   sums_.zero_();
   steps_ = 0;
   clips_ = 0;

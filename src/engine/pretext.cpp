@@ -11,6 +11,7 @@
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
 #include "cstp/engine/features.h"
+#include "cstp/engine/health.h"
 #include "cstp/sampling/label_histogram.h"
 
 namespace cstp {
@@ -50,7 +51,7 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
   ClipLoader loader(std::move(loading));
 
   OverlapHistogram histogram;
-  std::vector<double> sums;
+  HealthWindow window;
   for (int64_t done = 0; done < result.total * draws;) {
     const Batch samples = loader.next();
     for (const Sample& sample : samples) {
@@ -66,6 +67,7 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
       result.parts.emplace_back("loss", 0);
       for (const auto& [name, value] : terms.parts) result.parts.emplace_back(name, 0);
     }
+    window.add(terms.embeddings, batch.videos());
     const auto weight = static_cast<double>(batch.videos());
     result.parts[0].second += weight * terms.total.item<double>();
     for (size_t i = 0; i < terms.parts.size(); ++i)
@@ -76,6 +78,11 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
     }
   }
   for (auto& [name, value] : result.parts) value /= static_cast<double>(std::max<int64_t>(1, result.samples));
+  if (!window.empty()) {
+    const Health health = window.measure();
+    result.parts.emplace_back("embedding_std", health.std);
+    result.parts.emplace_back("effective_rank", health.rank);
+  }
   if (histogram.spatial.total() > 0) {
     result.labels = histogram.text();
     result.spatial_constant = commonest_share(histogram.spatial);

@@ -22,6 +22,14 @@ void TrainOptions::bind(Fields& f) {
   f.integer("log_every", log_every, {.min = 1}, "steps between metric lines");
   f.integer("checkpoint_every", checkpoint_every, {.min = 1}, "steps between checkpoints");
   f.integer("keep", keep, {.min = 0}, "newest checkpoints kept, 0 = all");
+  f.integer("knn_every", knn_every, {.min = 0}, "steps between k-NN scores of the backbone, 0 = none; wants labels");
+  f.integer("knn_videos", knn_videos, {.min = 2}, "videos of its gallery, and of its queries, at most");
+  f.number("collapse_std", collapse_std, {.min = 0, .max = 1},
+           "self-supervised training stops where the embedding std stays below, 0 = never");
+  f.number("collapse_rank", collapse_rank, {.min = 0},
+           "self-supervised training stops where the effective rank stays below, 0 = never");
+  f.integer("collapse_reports", collapse_reports, {.min = 0},
+            "metric lines in a row that make a collapse, after as many of warm-up; 0 = no stop");
 }
 
 void DownstreamOptions::bind(Fields& f) {
@@ -188,8 +196,9 @@ void flatten(const ConfigNode& node, const std::string& path, std::map<std::stri
 
 /// Neither the batches nor the updates depend on these.
 bool may_change(const std::string& key) {
-  static const std::vector<std::string> exact = {"output", "train.log_every", "train.max_steps",
-                                                 "train.checkpoint_every", "train.keep"};
+  static const std::vector<std::string> exact = {
+      "output",          "train.log_every",  "train.max_steps",    "train.checkpoint_every", "train.keep",
+      "train.knn_every", "train.knn_videos", "train.collapse_std", "train.collapse_rank",    "train.collapse_reports"};
   return key.starts_with("loader.") || key.starts_with("eval.") ||
          std::find(exact.begin(), exact.end(), key) != exact.end();
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "cstp/augment/view_stream.h"
 #include "cstp/core/error.h"
@@ -14,7 +15,9 @@
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
 #include "cstp/engine/features.h"
+#include "cstp/engine/health.h"
 #include "cstp/engine/metrics.h"
+#include "cstp/engine/online_knn.h"
 #include "cstp/sampling/label_histogram.h"
 
 namespace cstp {
@@ -55,6 +58,13 @@ void require_same_run(const std::string& path, const CheckpointNote& note, const
         cat(path, ": the training videos or their labels changed since this checkpoint (fingerprint was ",
             note.data_hash, ", now ", data_hash, "); give another --output, or --fresh to start over"));
   }
+}
+
+/// At the first report at or after every `knn_every` steps, and at the end: a function of the step, so that a resumed
+/// run scores where the whole one does.
+bool knn_is_due(const TrainOptions& train, int64_t step, int64_t last_step) {
+  const int64_t report_before = (step - 1) / train.log_every * train.log_every;
+  return step == last_step || step / train.knn_every > report_before / train.knn_every;
 }
 
 /// The progress bar: what a person wants at a glance. The full numbers are in metrics.jsonl.
@@ -146,12 +156,25 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
       {.device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last});
 
   Metrics metrics(setup.write ? (output / "metrics.jsonl").string() : "", step, length.last_step);
+  HealthWindow window;
+  CollapseGuard guard(config.train.collapse_std, config.train.collapse_rank,
+                      objective.can_collapse() ? config.train.collapse_reports : 0,
+                      config.train.collapse_reports * config.train.log_every);
+  std::optional<OnlineKnn> knn;
+  if (config.train.knn_every > 0) knn.emplace(config, dataset, device);
   TrainResult result;
   const auto epoch_at = [&](int64_t s) { return static_cast<double>(s) / static_cast<double>(length.steps_per_epoch); };
-  const auto save = [&] {
+  const auto save = [&](bool last) {
     metrics.require_finite(step, newest);
+    const Health health = window.measure();
+    const bool low = guard.low(health, step);
+    if (low) {
+      log::warning("step ", step, ": the embeddings are nearly all alike (", health.line(), ")",
+                   last ? "" : "; no checkpoint is written until they are not");
+    }
+    if (low && !last) return;  // if this is a collapse, the newest checkpoint is one from before it
     newest = save_checkpoint(config.output, {step, config.yaml(), threads, data_hash}, objective, optimizer,
-                             config.train.keep);
+                             low ? 0 : config.train.keep);
   };
   int64_t clips = 0;
   double waited = 0;
@@ -169,6 +192,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     const at::Tensor norm = optimizer.step(lr);
     objective.after_step();
     metrics.add(terms, norm, batch.views.size(0));
+    window.add(terms.embeddings, batch.videos());
     clips += batch.views.size(0);
     for (const SamplePlan& plan : batch.plans) {
       if (plan.overlap) histogram.add(*plan.overlap);
@@ -179,14 +203,24 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     if (step % config.train.log_every == 0 || end) {
       const double wait = stream.wait_seconds() - waited;
       waited = stream.wait_seconds();
-      const Metrics::Report report =
-          metrics.report(step, epoch_at(step), lr,
-                         cat("\"wait_seconds\":", number_text(wait), ",\"bad_videos\":", bad.count()), newest);
+      const Health health = window.measure();
+      std::string extra = cat(health.json(), ",\"wait_seconds\":", number_text(wait), ",\"bad_videos\":", bad.count());
+      std::string note = health.line();
+      if (knn && !stopping && knn_is_due(config.train, step, length.last_step)) {
+        metrics.require_finite(step, newest);
+        const auto begin = Clock::now();
+        const OnlineKnn::Score score = knn->score(objective);
+        metrics.leave_out(Clock::now() - begin);
+        extra += cat(",", score.json());
+        note += cat("  ", score.line());
+      }
+      const Metrics::Report report = metrics.report(step, epoch_at(step), lr, extra, note, newest);
       result.loss = report.loss;
       if (!log::has_terminal()) log::info(setup.name, "  ", report.line);
+      guard.observe(health, step, newest);
     }
     if (log::has_terminal()) draw_bar(setup.name, step, first_step, length.last_step, clips, start, result.loss);
-    if (setup.write && (step % config.train.checkpoint_every == 0 || end)) save();
+    if (setup.write && (step % config.train.checkpoint_every == 0 || end)) save(end);
   }
   log::status_line("");
   result.stopped = stopping && step < length.last_step;

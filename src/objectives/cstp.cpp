@@ -16,7 +16,6 @@
 #include <torch/nn/modules/container/any.h>
 #include <torch/utils.h>
 
-#include <cmath>
 #include <functional>
 
 #include "contrast.h"
@@ -166,7 +165,7 @@ class Cstp final : public Objective {
       classify("rotation", weights.rotation, per_view(rotation_head_, y), targets.narrow(0, 3, 2).flatten());
     }
     terms.parts.insert(terms.parts.end(), accuracies.begin(), accuracies.end());
-    terms.parts.emplace_back("embedding_std", embedding_std(y.detach()));
+    terms.embeddings = y.detach();
     return terms;
   }
 
@@ -250,12 +249,6 @@ class Cstp final : public Objective {
       rows[4][b] = overlap->turns[1];
     }
     return host.to(batch.views.device(), /*non_blocking=*/true);
-  }
-
-  /// Mean over dimensions of the spread of unit features, times sqrt(D): near 0 when the representation collapses,
-  /// 1 when it fills the sphere evenly.
-  static at::Tensor embedding_std(const at::Tensor& y) {
-    return unit_rows(y).std(0).mean() * std::sqrt(static_cast<double>(y.size(1)));
   }
 
   CstpOptions options_;

@@ -67,25 +67,21 @@ class Supervised final : public Classifier {
   }
 
   LossTerms loss(const ViewBatch& batch) override {
-    const at::Tensor scores = logits(batch.views);  // [B,K]
+    const at::Tensor y = feature(batch.views);  // [B,D]
+    const at::Tensor scores = classify(y);      // [B,K]
     const c10::impl::ExcludeDispatchKeyGuard f32(c10::autocast_dispatch_keyset);
     LossTerms terms;
     terms.total = at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-1);
     const at::Tensor right = (scores.detach().argmax(1) == batch.labels).sum();
     terms.parts.emplace_back("top1", right / (batch.labels >= 0).sum().clamp_min(1).to(at::kFloat));
+    terms.embeddings = y.detach();
     return terms;
   }
 
-  at::Tensor logits(const at::Tensor& views) override {
-    at::Tensor x = feature(views);  // [N,D]
-    if (options_.normalize) {
-      x = x.to(at::kFloat);
-      x = x / at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-8);
-    }
-    if (norm_) x = norm_->forward(x);
-    if (options_.dropout > 0) x = at::dropout(x, options_.dropout, is_training());
-    return classifier_->forward(x).to(at::kFloat);  // [N,K]
-  }
+  at::Tensor logits(const at::Tensor& views) override { return classify(feature(views)); }
+
+  /// Labels pull the embeddings of a class together, and a frozen backbone cannot answer for its own.
+  bool can_collapse() const override { return false; }
 
   /// A frozen backbone stays in eval mode, so that its running statistics do not drift.
   /// Differs from the released code, whose "head only" mode leaves its batch norms in train mode.
@@ -101,6 +97,17 @@ class Supervised final : public Classifier {
     if (!options_.freeze) return backbone_->embed(views);
     const torch::NoGradGuard no_grad;
     return backbone_->embed(views);
+  }
+
+  /// [N,D] -> [N,K]
+  at::Tensor classify(at::Tensor x) {
+    if (options_.normalize) {
+      x = x.to(at::kFloat);
+      x = x / at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-8);
+    }
+    if (norm_) x = norm_->forward(x);
+    if (options_.dropout > 0) x = at::dropout(x, options_.dropout, is_training());
+    return classifier_->forward(x).to(at::kFloat);  // [N,K]
   }
 
   SupervisedOptions options_;

@@ -30,9 +30,9 @@ TEST(Metrics, ReportsMeansAndStartsAnew) {
   Metrics metrics(path, 0, 10);
   metrics.add(terms(1, 10), torch::tensor(2.0F), 4);
   metrics.add(terms(3, 20), torch::tensor(4.0F), 4);
-  EXPECT_DOUBLE_EQ(metrics.report(2, 0.5, 0.1, "\"bad_videos\":0", "").loss, 2);
+  EXPECT_DOUBLE_EQ(metrics.report(2, 0.5, 0.1, "\"bad_videos\":0", "std 1", "").loss, 2);
   metrics.add(terms(5, 30), torch::tensor(4.0F), 4);
-  EXPECT_DOUBLE_EQ(metrics.report(3, 0.5, 0.1, "", "").loss, 5);
+  EXPECT_DOUBLE_EQ(metrics.report(3, 0.5, 0.1, "", "", "").loss, 5);
   const auto lines = split_lines(read_text_file(path));
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_THAT(lines[0],
@@ -53,7 +53,7 @@ TEST(Metrics, StopsAtWhatIsNotFiniteAndNamesIt) {
     EXPECT_THAT(error.what(), HasSubstr("step 7: not finite: contrast = "));
     EXPECT_THAT(error.what(), HasSubstr("the last good checkpoint is runs/a/step-00000005.safetensors"));
   }
-  EXPECT_THROW(metrics.report(7, 0, 0, "", ""), NumericError);
+  EXPECT_THROW(metrics.report(7, 0, 0, "", "", ""), NumericError);
 }
 
 }  // namespace

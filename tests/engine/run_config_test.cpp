@@ -55,7 +55,8 @@ TEST(RunConfig, NamesTheChangesThatAResumedRunMayNotMake) {
   };
   EXPECT_TRUE(
       forbidden_changes(yaml({}), yaml({"loader.workers=3", "train.max_steps=5", "train.log_every=1", "eval.clips=3",
-                                        "train.checkpoint_every=7", "train.keep=1", "output=elsewhere"}))
+                                        "train.checkpoint_every=7", "train.keep=1", "train.knn_every=10",
+                                        "train.collapse_std=0.5", "train.collapse_reports=9", "output=elsewhere"}))
           .empty());
   const auto changes = forbidden_changes(yaml({}), yaml({"schedule.lr=0.5", "objective.momentum=0.5"}));
   ASSERT_EQ(changes.size(), 2U);

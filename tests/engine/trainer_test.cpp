@@ -94,6 +94,36 @@ TEST(Train, StopsWhereTheLossIsNotFinite) {
   EXPECT_FALSE(newest_checkpoint(config.output).has_value());
 }
 
+TEST(Train, SavesNothingWhileTheEmbeddingsAreLowAndStopsOnlyAfterTheWarmUp) {
+  const TinyRun tiny;  // a threshold that every report is below
+  const std::vector<std::string> low = {"train.collapse_rank=1000", "train.collapse_reports=2", "train.log_every=2",
+                                        "train.checkpoint_every=1"};
+  std::vector<std::string> short_run = low;
+  short_run.emplace_back("train.max_steps=4");  // two reports of warm-up
+  EXPECT_EQ(run(tiny.config("short", short_run)).steps, 4);
+  try {
+    (void)run(tiny.config("long", low));
+    FAIL();
+  } catch (const NumericError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("step 8: the embeddings have collapsed"));
+    EXPECT_THAT(error.what(), HasSubstr("the last good checkpoint is " + tiny.path("long/checkpoints/step-00000004")));
+  }
+  EXPECT_EQ(newest_checkpoint(tiny.path("long")), tiny.path("long/checkpoints/step-00000004.safetensors"));
+  std::vector<std::string> ends_low = low;  // a run that ends before its collapse is certain keeps what it has
+  ends_low.emplace_back("train.max_steps=6");
+  EXPECT_EQ(run(tiny.config("ends", ends_low)).checkpoint, tiny.path("ends/checkpoints/step-00000006.safetensors"));
+}
+
+TEST(Train, LogsTheHealthOfEveryReport) {
+  const TinyRun tiny;
+  (void)run(tiny.config("run", {"train.max_steps=4", "train.log_every=2"}));
+  const auto lines = split_lines(read_text_file(tiny.path("run/metrics.jsonl")));
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_THAT(lines[0], HasSubstr("\"embedding_std\":0."));
+  EXPECT_THAT(lines[0], HasSubstr("\"health_rows\":16"));  // two steps of four videos, two views each
+  EXPECT_THAT(lines[1], HasSubstr("\"rank_ceiling\":32"));
+}
+
 TEST(Train, ReplacesABadVideoTheSameWayEveryTimeAndWritesItDown) {
   const TinyRun tiny;
   write_file_atomically(tiny.path("data/train/drift/0001.mp4"), "no video at all");

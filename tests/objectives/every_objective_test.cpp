@@ -98,6 +98,17 @@ TEST_P(EveryObjective, GivesAFiniteLossWhoseGradientReachesEveryTrainableParamet
   }
 }
 
+TEST_P(EveryObjective, HandsOverTheEmbeddingsOfItsOnlineBackbone) {
+  const auto objective = make();
+  objective->eval();  // so that a second pass gives the same
+  const ViewBatch batch = made_batch(*objective);
+  const at::Tensor embeddings = objective->loss(batch).embeddings;
+  ASSERT_TRUE(embeddings.defined());
+  EXPECT_FALSE(embeddings.requires_grad());
+  const torch::NoGradGuard no_grad;
+  EXPECT_TRUE(torch::allclose(embeddings, objective->backbone()->embed(batch.views), 1e-4, 1e-5));
+}
+
 TEST_P(EveryObjective, LearnsABatch) {
   const auto objective = make();
   objective->set_train_mode();

@@ -19,6 +19,9 @@ class Metrics {
   /// Adds one step; no host read.
   void add(const LossTerms& terms, const at::Tensor& gradient_norm, int64_t clips);
 
+  /// Takes time that was not training out of the throughput.
+  void leave_out(std::chrono::steady_clock::duration time) { since_ += time; }
+
   struct Report {
     double loss = 0;
     double clips_per_second = 0;
@@ -26,8 +29,10 @@ class Metrics {
   };
   /// Reads the means, appends them to the file and starts anew.
   /// @param extra more numbers for the line of the file, as JSON members (`"lr":0.1,"wait":0.2`)
+  /// @param note what of them a person wants to see; "" = nothing
   /// @throws NumericError naming step and terms if anything is not finite
-  Report report(int64_t step, double epoch, double lr, const std::string& extra, const std::string& last_checkpoint);
+  Report report(int64_t step, double epoch, double lr, const std::string& extra, const std::string& note,
+                const std::string& last_checkpoint);
   /// The same check without a report (before a checkpoint is written).
   void require_finite(int64_t step, const std::string& last_checkpoint) const;
 

@@ -24,7 +24,12 @@ struct TrainOptions {
   int64_t max_steps = 0;          ///< stops early, the schedule keeps its length; 0 = no
   int64_t log_every = 20;
   int64_t checkpoint_every = 1000;
-  int64_t keep = 3;  ///< newest checkpoints kept; 0 = all
+  int64_t keep = 3;              ///< newest checkpoints kept; 0 = all
+  int64_t knn_every = 0;         ///< steps between k-NN scores of the backbone; 0 = none; see online_knn.h
+  int64_t knn_videos = 500;      ///< of its gallery, and of its queries, at most
+  double collapse_std = 0.02;    ///< self-supervised training stops below it; 0 = never; see CollapseGuard
+  double collapse_rank = 1.5;    ///< or below this effective rank; 0 = never
+  int64_t collapse_reports = 3;  ///< in a row, after as many of warm-up; 0 = no stop
   void bind(Fields& f);
 };
 

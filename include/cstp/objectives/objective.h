@@ -28,7 +28,8 @@ namespace cstp {
 struct LossTerms {
   at::Tensor total;  ///< [] f32, with gradient
   std::vector<std::pair<std::string, at::Tensor>>
-      parts;  ///< e.g. {"contrast", []}, {"accuracy_spatial", []}; order is fixed per objective
+      parts;              ///< e.g. {"contrast", []}, {"accuracy_spatial", []}; order is fixed per objective
+  at::Tensor embeddings;  ///< [V*B,C] of the online backbone, view-major, detached: the run's health is told from them
 };
 
 /// Clip geometry shared by all objectives.
@@ -55,6 +56,8 @@ class Objective : public torch::nn::Module {
   virtual std::vector<std::pair<std::string, at::Tensor>> trainable() const;
   /// Whether module `name` subtree stays in eval mode during training (frozen backbone). Called after train().
   virtual void set_train_mode() { train(); }
+  /// Whether embeddings that are all alike are a failure of this objective: nothing but the objective keeps them apart.
+  virtual bool can_collapse() const { return true; }
 };
 
 /// What an objective is built from.
