@@ -100,9 +100,8 @@ class EvalCommand final : public Command {
     print(whole, results);
     const bool measured = std::all_of(results.begin(), results.end(),
                                       [](const SplitResult& result) { return result.document["decoded"] > 0; });
-    if (measured) return ExitCode::done;
-    log::error("no test video could be decoded; nothing was measured");
-    return ExitCode::data;
+    if (!measured) log::error("no test video could be decoded; nothing was measured");
+    return measured && !whole.file.empty() ? ExitCode::done : ExitCode::data;
   }
 
  private:
@@ -159,8 +158,7 @@ class EvalCommand final : public Command {
       done.document = result_document(result, data.classes, provenance);
       if (result.decoded == 0) continue;
       done.confusion = count_confusion(data.test.classes, result.labels, result.accuracy.predicted);
-      done.file = cat(folder.path(), "/result.json");
-      folder.save(done.document, done.confusion);
+      store(done, folder);
     }
     return results;
   }
@@ -201,10 +199,19 @@ class EvalCommand final : public Command {
       SplitResult& done = results.emplace_back();
       done.document = pretext_document(result, provenance);
       if (result.decoded == 0) continue;
-      done.file = cat(folder.path(), "/result.json");
-      folder.save(done.document, std::nullopt);
+      store(done, folder);
     }
     return results;
+  }
+
+  /// A full disk must not cost the numbers: they are printed all the same.
+  static void store(SplitResult& result, const ResultFolder& folder) {
+    try {
+      folder.save(result.document, result.confusion);
+      result.file = cat(folder.path(), "/result.json");
+    } catch (const DataError& error) {
+      log::error(error.what(), "; the result is printed all the same");
+    }
   }
 
   std::optional<SplitResult> reused(const ResultFolder& folder) const {
@@ -237,7 +244,11 @@ class EvalCommand final : public Command {
         whole.confusion = result.confusion;
       }
     }
-    whole.file = cat(save_result(output, whole.document, whole.confusion), "/result.json");
+    try {
+      whole.file = cat(save_result(output, whole.document, whole.confusion), "/result.json");
+    } catch (const DataError& error) {
+      log::error(error.what(), "; the mean is printed all the same");
+    }
     return whole;
   }
 

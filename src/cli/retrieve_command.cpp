@@ -10,6 +10,8 @@
 #include "cstp/core/text.h"
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/downstream.h"
+#include "cstp/engine/result.h"
+#include "cstp/engine/result_folder.h"
 #include "optional_json.h"
 #include "retrieval_page.h"
 
@@ -79,7 +81,8 @@ class RetrieveCommand final : public Command {
   ExitCode run() override {
     const RunConfig config = options_.load();
     if (options_.dry_run) {
-      std::cout << dry_run_text(config, "retrieve");
+      std::cout << cat("protocol    ", name_protocol(config, "retrieve"), " (settings ",
+                       settings_hash(protocol_settings(config, "retrieve")), ")\n", dry_run_text(config, "retrieve"));
       return ExitCode::done;
     }
     const bool page_wanted = app->count("--html") > 0;
@@ -97,30 +100,19 @@ class RetrieveCommand final : public Command {
     } else {
       for (const int64_t k : config.eval.topk) result.recall.emplace_back(k, std::nullopt);
     }
-    nlohmann::ordered_json recall = nlohmann::ordered_json::object();
-    std::string line = cat("retrieval: ");
-    for (const auto& [k, value] : result.recall) {
-      recall[std::to_string(k)] = to_json(value);
-      line += cat("R@", k, " ", percent(value), "  ");
+    const Provenance provenance =
+        make_provenance(backbone.config, "retrieve", gallery, queries, backbone.note,
+                        parameter_count(*backbone.network), backbone.device);
+    Document document = retrieval_document(result, gallery_features, query_features, provenance);
+    bool stored = true;
+    std::string file;
+    try {
+      if (measured) file = cat(save_result(config.output, document, std::nullopt), "/result.json");
+    } catch (const DataError& error) {
+      log::error(error.what(), "; the result is printed all the same");
+      stored = false;
     }
-    const int64_t decoded = gallery_features.decoded() + query_features.decoded();
-    const int64_t total = gallery_features.total + query_features.total;
-    if (options_.json) {
-      std::cout << nlohmann::ordered_json{{"recall", recall},
-                                          {"map", to_json(result.map)},
-                                          {"queries", query_features.decoded()},
-                                          {"gallery", gallery_features.decoded()},
-                                          {"decoded", decoded},
-                                          {"total", total},
-                                          {"weights", backbone.weights},
-                                          {"seed", config.seed}}
-                       .dump()
-                << std::endl;
-    } else {
-      std::cout << cat(line, "mAP ", percent(result.map), "  (", query_features.decoded(), " queries, ",
-                       gallery_features.decoded(), " in the gallery, ", decoded, " of ", total, " videos decoded, ",
-                       backbone.weights, ")\n");
-    }
+    print(std::move(document), file);
     if (!measured) {
       log::error(
           gallery_features.decoded() == 0 ? "no gallery video could be decoded" : "no query video could be decoded",
@@ -133,7 +125,7 @@ class RetrieveCommand final : public Command {
       write_retrieval_page(report_of(result, backbone, gallery, gallery_features, queries, query_features), page_);
       log::info("page: ", (std::filesystem::path(page_.folder) / "index.html").string());
     }
-    return ExitCode::done;
+    return stored ? ExitCode::done : ExitCode::data;
   }
 
  private:
@@ -144,6 +136,25 @@ class RetrieveCommand final : public Command {
     } catch (const Error& error) {
       log::warning(error.what(), "; the numbers are computed all the same");
     }
+  }
+
+  void print(Document document, const std::string& file) const {
+    if (options_.json) {
+      document["result"] = file.empty() ? Document(nullptr) : Document(file);
+      std::cout << document.dump() << std::endl;
+      return;
+    }
+    std::string line = "retrieval: ";
+    for (const auto& [name, value] : metrics_of(document)) {
+      line += cat(name == "map" ? "mAP" : name, " ", percent(value), "  ");
+    }
+    const Document& from = document["provenance"];
+    std::cout << cat(line, "(", document["queries"].dump(), " queries, ", document["gallery"].dump(),
+                     " in the gallery, ", document["decoded"].dump(), " of ", document["total"].dump(),
+                     " videos decoded, ", document["weights"].get<std::string>(), ")\nprotocol ",
+                     from["protocol"].get<std::string>(), " (settings ", from["settings_hash"].get<std::string>(),
+                     "), seed ", from["seed"].dump(), "\n");
+    if (!file.empty()) std::cout << file << "\n";
   }
 
   CommonOptions options_;

@@ -15,8 +15,8 @@ namespace {
 // Views of a video: T frames, `stride` apart, at S pixels; clips and crops.
 constexpr const char* kViews112 =
     "clip.size=112 clip.square=false eval.frames=16 eval.stride=4 eval.clips=10 eval.crops=1 eval.crop=center";
-constexpr const char* kViews56 =
-    "clip.size=56 clip.square=false eval.frames=8 eval.stride=4 eval.clips=10 eval.crops=1 eval.crop=square";
+constexpr const char* kViews40 =
+    "clip.size=40 clip.square=false eval.frames=8 eval.stride=4 eval.clips=10 eval.crops=1 eval.crop=square";
 constexpr const char* kViews64 =
     "clip.size=64 clip.square=true eval.frames=8 eval.stride=4 eval.clips=10 eval.crops=1 eval.crop=square";
 
@@ -42,9 +42,9 @@ constexpr std::array<ProtocolRow, 14> kProtocols = {{
     {"linear-cached-v1", "linear", "", {kViews112, kLinear, kCached}, "linear probe on features extracted once"},
     {"knn-v1", "knn", "", {kViews112, kKnn20}, "weighted vote of 20 neighbours"},
     {"retrieval-v1", "retrieve", "", {kViews112}, "test videos query training videos"},
-    {"synthetic-linear-v1", "linear", "", {kViews56, kLinear, kCached}, "linear probe of the quick start"},
-    {"synthetic-knn-v1", "knn", "", {kViews56, kKnn20}, "vote of 20 neighbours in the quick start"},
-    {"synthetic-retrieval-v1", "retrieve", "", {kViews56}, "retrieval in the quick start"},
+    {"synthetic-linear-v1", "linear", "", {kViews40, kLinear, kCached}, "linear probe of the quick start"},
+    {"synthetic-knn-v1", "knn", "", {kViews40, kKnn20}, "vote of 20 neighbours in the quick start"},
+    {"synthetic-retrieval-v1", "retrieve", "", {kViews40}, "retrieval in the quick start"},
     {"ut-interaction-linear-v1", "linear", "", {kViews64, kLinear, kCached}, "linear probe on UT-Interaction"},
     {"ut-interaction-knn-v1", "knn", "", {kViews64, kKnn1}, "nearest neighbour on UT-Interaction"},
     {"ut-interaction-retrieval-v1", "retrieve", "", {kViews64}, "retrieval on UT-Interaction"},

@@ -82,6 +82,20 @@ Document pretext_document(const PretextResult& result, const Provenance& provena
   return end_of(std::move(document), provenance);
 }
 
+Document retrieval_document(const Retrieval& result, const FeatureSet& gallery, const FeatureSet& queries,
+                            const Provenance& provenance) {
+  Document recall = Document::object();
+  for (const auto& [k, value] : result.recall) recall[std::to_string(k)] = number_or_null(value);
+  Document document = {{"protocol", provenance.kind},
+                       {"recall", recall},
+                       {"map", number_or_null(result.map)},
+                       {"queries", queries.decoded()},
+                       {"gallery", gallery.decoded()},
+                       {"decoded", gallery.decoded() + queries.decoded()},
+                       {"total", gallery.total + queries.total}};
+  return end_of(std::move(document), provenance);
+}
+
 std::vector<std::pair<std::string, std::optional<double>>> metrics_of(const Document& document) {
   std::vector<std::pair<std::string, std::optional<double>>> metrics;
   const auto add = [&metrics](const std::string& name, const Document& value) {

@@ -140,6 +140,16 @@ TEST(RetrieveCommand, FillsTheContract) {
   EXPECT_TRUE(json["recall"]["20"].is_null());
   EXPECT_TRUE(json["recall"]["50"].is_null());
   EXPECT_GT(json["map"], 0.3);
+  EXPECT_EQ(json["provenance"]["seed"], json["seed"]);
+  EXPECT_EQ(json["provenance"]["weights"]["steps"], 2);
+  EXPECT_EQ(json["provenance"]["settings"]["eval.clips"], "2");
+  // Stored without the name of its own file, it is what `cstp compare` reads.
+  auto stored = nlohmann::json::parse(read_text_file(json["result"]));
+  stored["result"] = json["result"];
+  EXPECT_EQ(stored, json);
+  const Outcome table = program.run({"compare", json["result"], "--json"});
+  ASSERT_EQ(table.code, 0) << table.err;
+  EXPECT_EQ(table.json()[0]["metrics"]["R@10"]["mean"], 1.0);
 }
 
 TEST(EmbedCommand, WritesRowsThatTheCsvNames) {

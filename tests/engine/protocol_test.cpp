@@ -106,9 +106,9 @@ hmdb51-finetune-v1 2d8c4be0107f3e2a
 linear-cached-v1 b9687cf683c427c8
 knn-v1 146ee6c4323c2252
 retrieval-v1 c2c2082ffe26d77e
-synthetic-linear-v1 83b807aa639236a1
-synthetic-knn-v1 d1445f27183edcfd
-synthetic-retrieval-v1 a9c0d78b13d3fee5
+synthetic-linear-v1 0e702cda5283c1a6
+synthetic-knn-v1 424f1ea09612157c
+synthetic-retrieval-v1 566e8644374f5130
 ut-interaction-linear-v1 47a07033d0b26025
 ut-interaction-knn-v1 6bec94e32cf94cb0
 ut-interaction-retrieval-v1 266e3082037f4201

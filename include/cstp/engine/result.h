@@ -16,6 +16,9 @@ using Document = nlohmann::ordered_json;
 Document result_document(const ProtocolResult& result, int64_t classes, const Provenance& provenance);
 /// `protocol loss accuracy_spatial ... samples decoded total ...`: the mean of every term that the objective reports.
 Document pretext_document(const PretextResult& result, const Provenance& provenance);
+/// `protocol recall{"1": ...} map queries gallery decoded total ...`: videos of both sides are counted in the last two.
+Document retrieval_document(const Retrieval& result, const FeatureSet& gallery, const FeatureSet& queries,
+                            const Provenance& provenance);
 
 /// The metrics of a document, in its order: {"top1", 0.5}, {"R@1", ...}; absent where it says null.
 std::vector<std::pair<std::string, std::optional<double>>> metrics_of(const Document& document);
