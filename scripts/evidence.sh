@@ -71,7 +71,7 @@ cell() {
       $cstp train "${arguments[@]}" --output "$folder/run" 2> "$folder/train.log" > /dev/null
       weights=(--checkpoint "$folder/run") ;;
   esac
-  arguments+=(--output "$folder/eval")
+  arguments+=(--output "$folder/eval" --set "eval.feature_cache=$folder/features")
   local protocol
   for protocol in linear knn; do
     $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol $protocol --json > "$folder/$protocol.json" 2> "$folder/eval.log"
@@ -81,6 +81,7 @@ cell() {
     untrained | mean_frame | frame_difference | supervised) ;;
     *) $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol pretext --json > "$folder/pretext.json" 2>> "$folder/eval.log" ;;
   esac
+  rm -rf "$folder/features"
   touch "$folder/done"
   echo "done: ${folder#"$out"/}"
 }

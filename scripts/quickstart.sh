@@ -8,8 +8,8 @@ scripts/install_dependencies.sh
 scripts/build.sh release cstp
 
 cstp=build/cstp
-config=(--config synthetic_quick.yaml "$@")
 run=runs/synthetic_quick
+config=(--config synthetic_quick.yaml --set eval.feature_cache=$run/features "$@")   # probe, k-NN and retrieval share them
 results=$run/results
 mkdir -p "$results"
 

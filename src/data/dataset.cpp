@@ -1,5 +1,7 @@
 #include "cstp/data/dataset.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 
@@ -100,6 +102,19 @@ std::string Dataset::data_hash(const std::string& root) const {
     if (path.starts_with(prefix)) path.remove_prefix(prefix.size());
     hash = fingerprint(std::to_string(video.label), fingerprint("\t", fingerprint(path, hash)));
     hash = fingerprint("\n", hash);
+  }
+  return hex_text(hash);
+}
+
+std::string Dataset::files_hash() const {
+  uint64_t hash = fingerprint("");
+  for (const VideoRecord& video : videos) {
+    struct stat file {};
+    const bool there = ::stat(video.path.c_str(), &file) == 0;
+    hash = fingerprint(there ? cat(video.path, "\t", video.label, "\t", file.st_size, "\t", file.st_mtim.tv_sec, ".",
+                                   file.st_mtim.tv_nsec, "\n")
+                             : cat(video.path, "\tabsent\n"),
+                       hash);
   }
   return hex_text(hash);
 }

@@ -1,12 +1,15 @@
 #include "cstp/engine/downstream.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include "cstp/core/build_info.h"
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
+#include "cstp/engine/feature_cache.h"
 #include "cstp/engine/linear_probe.h"
 #include "cstp/models/tensor_file.h"
 #include "downstream_training.h"
@@ -16,6 +19,7 @@ namespace {
 
 /// The objective's backbone as training would start from it: the untrained baseline has the same initialisation.
 std::shared_ptr<Backbone> untrained_backbone(const RunConfig& config) {
+  if (!has_weights(config.model.name)) return make_backbone(config.model);
   ObjectiveParts parts;
   parts.clip = config.clip;
   parts.classes = 1;  // no head is used here
@@ -32,6 +36,17 @@ std::vector<std::string> left_out(const Dataset& dataset, const FeatureSet& feat
     if (!there[i]) paths.push_back(dataset.videos[i].path);
   }
   return paths;
+}
+
+/// Everything but the videos that features depend on.
+std::string feature_cause(const LoadedBackbone& backbone, int64_t clips) {
+  const RunConfig& config = backbone.config;
+  const EvalOptions& eval = config.eval;
+  return cat("program ", program_hash(), ", weights ", backbone.note.hash, ", ", config.model.name, " x ",
+             config.model.width, ", input ", config.input.range, ", size ", config.clip.size, " ", config.clip.square,
+             ", frames ", eval.frames, " stride ", eval.stride, ", clips ", clips, " crops ", eval.crops, " ", eval.crop,
+             ", batch ", eval.batch, ", ", config.train.precision, " ", config.train.channels_last, ", ",
+             device_name(backbone.device), ", threads ", at::get_num_threads());
 }
 
 }  // namespace
@@ -104,9 +119,13 @@ LabelledPair open_labelled(const RunConfig& config) {
 
 FeatureSet backbone_features(const LoadedBackbone& backbone, const Dataset& dataset, int64_t clips,
                              const std::string& what) {
-  backbone.network->eval();
-  return extract_features(dataset, feature_options(backbone, clips, what),
-                          [&](const at::Tensor& views) { return backbone.network->embed(views); });
+  const auto compute = [&] {
+    backbone.network->eval();
+    return extract_features(dataset, feature_options(backbone, clips, what),
+                            [&](const at::Tensor& views) { return backbone.network->embed(views); });
+  };
+  const std::string& folder = backbone.config.eval.feature_cache;
+  return cached_features(folder, folder.empty() ? "" : feature_cause(backbone, clips), dataset, compute);
 }
 
 ProtocolResult run_protocol(const LoadedBackbone& backbone, const LabelledPair& data, const std::string& protocol,

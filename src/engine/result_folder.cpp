@@ -1,7 +1,5 @@
 #include "cstp/engine/result_folder.h"
 
-#include <sys/stat.h>
-
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -28,25 +26,14 @@ constexpr const char* kConfusion = "confusion.csv";
 constexpr const char* kKey = "key.json";
 constexpr const char* kTrainingKey = "training.json";
 
-/// Size and time of every file, in order: a video that was replaced or repaired is noticed.
-std::string files_hash(const Dataset& dataset) {
-  uint64_t hash = fingerprint("");
-  for (const VideoRecord& video : dataset.videos) {
-    struct stat file {};
-    const bool there = ::stat(video.path.c_str(), &file) == 0;
-    hash = fingerprint(there ? cat(video.path, "\t", video.label, "\t", file.st_size, "\t", file.st_mtim.tv_sec, ".",
-                                   file.st_mtim.tv_nsec, "\n")
-                             : cat(video.path, "\tabsent\n"),
-                       hash);
-  }
-  return hex_text(hash);
-}
-
 /// The configuration without what changes no digit.
 std::string config_hash(const RunConfig& config) {
   uint64_t hash = fingerprint("");
   for (const auto& [key, value] : flattened(to_config(config))) {
-    if (key == "output" || key == "loader.workers" || key == "loader.prefetch" || key == "eval.topk") continue;
+    if (key == "output" || key == "loader.workers" || key == "loader.prefetch" || key == "eval.topk" ||
+        key == "eval.feature_cache") {
+      continue;
+    }
     hash = fingerprint(cat(key, "=", value, "\n"), hash);
   }
   return hex_text(hash);
@@ -110,8 +97,8 @@ ResultKey result_key(const RunConfig& config, const Provenance& provenance, cons
           {"provenance", hex_text(fingerprint(to_json(provenance).dump()))},
           {"device", provenance.device},
           {"threads", std::to_string(provenance.threads)},
-          {"training videos", files_hash(train)},
-          {"test videos", files_hash(test)}};
+          {"training videos", train.files_hash()},
+          {"test videos", test.files_hash()}};
 }
 
 std::string result_name(const Document& document) {

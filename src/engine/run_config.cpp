@@ -67,6 +67,7 @@ void EvalOptions::bind(Fields& f) {
   f.integer("batch", batch, {.min = 1}, "videos a forward pass");
   f.integer("knn", knn, {.min = 1}, "neighbours of the k-NN vote");
   f.number("temperature", temperature, {.min = 1e-3, .max = 100}, "of the k-NN vote");
+  f.text("feature_cache", feature_cache, "folder in which features are kept and found again, '' = none");
   f.integer("draws", draws, {.min = 1}, "pretext: plans drawn a test video");
   f.integers("topk", topk, {.min = 1}, "k of retrieval's R@k");
   f.section("linear", linear, "linear probe: frozen backbone");

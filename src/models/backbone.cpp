@@ -1,5 +1,6 @@
 #include "cstp/models/backbone.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,11 @@ void ModelOptions::bind(Fields& f) {
 }
 
 std::span<const BackboneRow> backbones() { return kBackbones; }
+
+bool has_weights(const std::string& backbone) {
+  return std::none_of(std::begin(kBackbones), std::end(kBackbones),
+                      [&backbone](const BackboneRow& row) { return backbone == row.name && !row.learns; });
+}
 
 std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
   for (const BackboneRow& row : kBackbones) {

@@ -34,7 +34,18 @@ std::span<const ObjectiveRow> objectives() {
 }
 
 std::shared_ptr<Objective> make_objective(const ConfigNode& section, const ObjectiveParts& parts) {
-  return find_row(section).make(section, parts);
+  const ObjectiveRow& row = find_row(section);
+  if (!row.trains_backbone) return row.make(section, parts);
+  ObjectiveParts checked = parts;
+  checked.make_backbone = [&row, &parts] {
+    auto backbone = parts.make_backbone();
+    if (!has_weights(backbone->form())) {
+      throw ConfigError(cat("model.name: ", backbone->form(), " has no weights, so ", row.name,
+                            " has nothing to train; evaluate it without --checkpoint, or choose another backbone"));
+    }
+    return backbone;
+  };
+  return row.make(section, checked);
 }
 
 ConfigNode resolve_objective(const ConfigNode& section) { return find_row(section).resolve(section); }

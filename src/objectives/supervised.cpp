@@ -129,8 +129,10 @@ std::shared_ptr<Objective> make_supervised(const ConfigNode& section, const Obje
 }  // namespace
 
 ObjectiveRow supervised_row() {
-  return objective_row<SupervisedOptions>("supervised", make_supervised,
-                                          "classification of clips: fine-tuning; with freeze, the linear probe");
+  ObjectiveRow row = objective_row<SupervisedOptions>(
+      "supervised", make_supervised, "classification of clips: fine-tuning; with freeze, the linear probe");
+  row.trains_backbone = false;  // frozen, it is a probe of anything
+  return row;
 }
 
 }  // namespace cstp

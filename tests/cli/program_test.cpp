@@ -126,6 +126,34 @@ TEST(EvalCommand, WithoutACheckpointItSaysUntrained) {
   EXPECT_EQ(outcome.json()["weights"], "untrained");
 }
 
+TEST(EvalCommand, MeasuresABaselineWithoutWeightsAndTrainRefusesIt) {
+  const Program program;
+  program.make_videos();
+  const Outcome knn = program.run_tiny("eval", {"--json", "--set", "model.name=mean_frame", "--protocol", "knn"});
+  ASSERT_EQ(knn.code, 0) << knn.err;
+  EXPECT_EQ(knn.json()["provenance"]["model"]["parameters"], 0);
+  const Outcome train = program.run_tiny("train", {"--set", "model.name=mean_frame"});
+  EXPECT_EQ(train.code, 2);
+  EXPECT_THAT(train.err, HasSubstr("mean_frame has no weights"));
+}
+
+TEST(EvalCommand, FeaturesAreKeptWhereTheyAreWantedAndGiveTheSameNumbers) {
+  const Program program;
+  program.make_videos();
+  const std::string cache = "eval.feature_cache=" + program.path("features");
+  const Outcome linear = program.run_tiny("eval", {"--json", "--protocol", "linear", "--set", cache});
+  ASSERT_EQ(linear.code, 0) << linear.err;
+  EXPECT_THAT(linear.err, Not(HasSubstr("taken from there")));
+  const Outcome plain = program.run_tiny("retrieve", {"--json"}, "other");
+  const Outcome kept = program.run_tiny("retrieve", {"--json", "--set", cache}, "other");
+  ASSERT_EQ(kept.code, 0) << kept.err;
+  EXPECT_THAT(kept.err, HasSubstr("train are taken from there"));
+  EXPECT_THAT(kept.err, HasSubstr("test are taken from there"));
+  EXPECT_EQ(kept.out, plain.out);
+  const Outcome changed = program.run_tiny("retrieve", {"--json", "--set", cache, "--set", "eval.clips=1"});
+  EXPECT_THAT(changed.err, Not(HasSubstr("taken from there")));
+}
+
 TEST(RetrieveCommand, FillsTheContract) {
   const Program program;
   train_a_little(program);

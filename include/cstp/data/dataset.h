@@ -44,6 +44,8 @@ struct Dataset {
   /// Hash of class names in order / of (relative path, label) in order; part of every result.
   std::string class_map_hash() const;
   std::string data_hash(const std::string& root) const;
+  /// Hash of path, label, size and time of every file, in order: a video that was replaced or repaired is noticed.
+  std::string files_hash() const;
 };
 
 /// Opens one split. @throws DataError with the path and what was wanted; ConfigError for options that do not fit.

@@ -49,6 +49,9 @@ struct BackboneRow {
 };
 std::span<const BackboneRow> backbones();
 
+/// False for a baseline that has none: there is nothing to train.
+bool has_weights(const std::string& backbone);
+
 /// @throws ConfigError with the nearest name if there is no such backbone.
 std::shared_ptr<Backbone> make_backbone(const ModelOptions& options);
 

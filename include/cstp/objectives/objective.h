@@ -73,6 +73,7 @@ struct ObjectiveRow {
   ConfigNode (*resolve)(const ConfigNode& options);  ///< reads the section strictly; every key with its value
   std::string (*describe)();                         ///< its keys, for `cstp inspect config`
   const char* description;
+  bool trains_backbone = true;  ///< false: it can do with a backbone that has no weights
 };
 std::span<const ObjectiveRow> objectives();
 
