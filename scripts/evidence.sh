@@ -3,7 +3,9 @@
 # A finished cell (set, row, seed, fold) is kept, so the sweep can be stopped at any time and run again.
 #
 # usage: scripts/evidence.sh [--set NAME]... [--row NAME]... [--seed N]... [--out DIR] [--jobs N] [--ut FOLDER]
-#   --set    motion, appearance, order, pace (synthetic) or ut (UT-Interaction, needs --ut); default: motion
+#   --set    motion, appearance, order, pace (synthetic) or ut (UT-Interaction, needs --ut); default: motion.
+#            Pre-training uses no labels and runs on the motion scenes; the other synthetic sets probe the same weights
+#            (so they need the motion cells), but for the supervised row, which is trained on each set's own classes.
 #   --row    see the table below; default: all
 #   --seed   default: 1 2 3. Seed N draws its own weights, samples and, in the synthetic sets, its own scenes (100 + N),
 #            none of which the recipe was chosen on.
@@ -55,10 +57,11 @@ if [ -z "${CSTP:-}" ]; then
   scripts/build.sh release cstp
 fi
 
-# cell FOLDER ROW CONFIG ASSIGNMENT...: trains (but for what has no training) and measures into FOLDER; done.json closes it.
+# cell FOLDER ROW RUN CONFIG ASSIGNMENT...: trains into RUN, where that is not done and the row has a training, and measures
+# into FOLDER, which a file named done closes.
 cell() {
-  local folder=$1 row=$2 config=$3
-  shift 3
+  local folder=$1 row=$2 run=$3 config=$4
+  shift 4
   [ -f "$folder/done" ] && return 0
   mkdir -p "$folder"
   local arguments=(--config "$config") weights=()
@@ -68,8 +71,10 @@ cell() {
   case $row in
     untrained | mean_frame | frame_difference) ;;
     *)
-      $cstp train "${arguments[@]}" --output "$folder/run" 2> "$folder/train.log" > /dev/null
-      weights=(--checkpoint "$folder/run") ;;
+      if [ "$run" = "$folder/run" ]; then
+        $cstp train "${arguments[@]}" --output "$run" 2> "$folder/train.log" > /dev/null
+      fi
+      weights=(--checkpoint "$run") ;;
   esac
   arguments+=(--output "$folder/eval" --set "eval.feature_cache=$folder/features")
   local protocol
@@ -77,9 +82,9 @@ cell() {
     $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol $protocol --json > "$folder/$protocol.json" 2> "$folder/eval.log"
   done
   $cstp --quiet retrieve "${arguments[@]}" "${weights[@]}" --json > "$folder/retrieve.json" 2>> "$folder/eval.log"
-  case $row in
-    untrained | mean_frame | frame_difference | supervised) ;;
-    *) $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol pretext --json > "$folder/pretext.json" 2>> "$folder/eval.log" ;;
+  case $row:$run in
+    untrained:* | mean_frame:* | frame_difference:* | supervised:*) ;;
+    *:"$folder/run") $cstp --quiet eval "${arguments[@]}" "${weights[@]}" --protocol pretext --json > "$folder/pretext.json" 2>> "$folder/eval.log" ;;
   esac
   rm -rf "$folder/features"
   touch "$folder/done"
@@ -88,9 +93,11 @@ cell() {
 export -f cell
 export cstp out
 
-list=$out/cells.txt   # one cell a line, NUL between its fields would not survive xargs -L: a tab does
-: > "$list"
-add() { (IFS=$'\t'; printf '%s\n' "$*" >> "$list"); }
+# Two lists: what is trained, and what only probes the weights of a cell of the first. One cell a line, tabs between its fields.
+trained=$out/trained.txt probed=$out/probed.txt
+: > "$trained"
+: > "$probed"
+add() { local list=$1; shift; (IFS=$'\t'; printf '%s\n' "$*" >> "$list"); }
 for seed in "${seeds[@]}"; do
   for set in "${sets[@]}"; do
     if [ "$set" = ut ]; then
@@ -101,24 +108,35 @@ for seed in "${seeds[@]}"; do
         find "$ut" -name '*_*_[0-5].avi' -printf '%P\n' | sort | awk -v fold=$fold -v dir="$lists" '{
           n = split($0, part, /[_.]/); print $0, part[n - 1] > (dir "/" ((part[n - 2] - 1) % 4 == fold ? "test.txt" : "train.txt"))}'
         for row in "${rows[@]}"; do
-          fields=("$out/ut/$row/seed$seed/fold$fold" "$row" ut_interaction.yaml "seed=$seed" "data.root=$ut"
+          fields=("$out/ut/$row/seed$seed/fold$fold" "$row" "$out/ut/$row/seed$seed/fold$fold/run" ut_interaction.yaml "seed=$seed" "data.root=$ut"
                   "data.train=$lists/train.txt" "data.test=$lists/test.txt" data.videos=0)
           [ -z "${recipe[$row]}" ] || fields+=("${recipe[$row]}")
-          add "${fields[@]}"
+          add "$trained" "${fields[@]}"
         done
       done
     else
       videos=$out/data/$set-$((100 + seed))
-      $cstp --quiet synth --output "$videos" --set kind=$set --set seed=$((100 + seed)) --set test_per_class=40 > /dev/null
+      $cstp --quiet synth --output "$videos" --set kind="$set" --set seed=$((100 + seed)) --set test_per_class=40 > /dev/null
       count=$(find "$videos/train" -name '*.mp4' | wc -l)
       for row in "${rows[@]}"; do
-        fields=("$out/$set/$row/seed$seed/fold0" "$row" synthetic_quick.yaml "seed=$seed" "data.root=$videos" "data.videos=$count")
+        folder=$out/$set/$row/seed$seed/fold0 list=$trained
+        run=$folder/run
+        if [ "$set" != motion ] && [ "$row" != supervised ]; then
+          list=$probed
+          run=$out/motion/$row/seed$seed/fold0/run
+        fi
+        fields=("$folder" "$row" "$run" synthetic_quick.yaml "seed=$seed" "data.root=$videos" "data.videos=$count")
         [ -z "${recipe[$row]}" ] || fields+=("${recipe[$row]}")
-        add "${fields[@]}"
+        add "$list" "${fields[@]}"
       done
     fi
   done
 done
-echo "$(wc -l < "$list") cells, $jobs at a time"
-tr '\n' '\0' < "$list" | xargs -0 -P "$jobs" -I{} bash -euo pipefail -c 'IFS=$'"'"'\t'"'"' read -r -a fields <<< "$1"; cell "${fields[@]}"' _ {}
+run_cells() {  # run_cells LIST
+  tr '\n' '\0' < "$1" |
+    xargs -0 -P "$jobs" -I{} bash -euo pipefail -c 'IFS=$'"'"'\t'"'"' read -r -a fields <<< "$1"; cell "${fields[@]}"' _ {}
+}
+echo "$(cat "$trained" "$probed" | wc -l) cells, $jobs at a time"
+run_cells "$trained"
+run_cells "$probed"
 build/evidence_table "$out"
