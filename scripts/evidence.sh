@@ -64,10 +64,9 @@ cell() {
   shift 4
   [ -f "$folder/done" ] && return 0
   mkdir -p "$folder"
-  local arguments=(--config "$config") weights=()
+  local arguments=(--config "$config" --set train.threads=1) weights=()   # one thread a cell wastes least
   local assignment
   for assignment in "$@"; do arguments+=(--set "$assignment"); done
-  export OMP_NUM_THREADS=1
   case $row in
     untrained | mean_frame | frame_difference) ;;
     *)

@@ -4,6 +4,7 @@
 #include <torch/cuda.h>
 #include <torch/utils.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -69,7 +70,11 @@ void with_precision(bool bf16, c10::Device device, const std::function<void()>& 
 }
 
 int64_t set_compute_threads(int64_t threads) {
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+  if (threads == 0) {
+    const char* wanted = std::getenv("OMP_NUM_THREADS");  // torchrun and batch systems set it to share a machine
+    threads = wanted == nullptr ? 0 : std::strtol(wanted, nullptr, 10);
+  }
+  if (threads <= 0) threads = std::max(1U, std::thread::hardware_concurrency());
   torch::set_num_threads(static_cast<int>(threads));
   return threads;
 }

@@ -17,7 +17,7 @@ void TrainOptions::bind(Fields& f) {
   f.choice("precision", precision, {"f32", "bf16"}, "compute type; losses are f32");
   f.choice("device", device, {"auto", "cpu", "cuda"}, "auto takes a GPU where there is one");
   f.flag("channels_last", channels_last, "channels-last memory order");
-  f.integer("threads", threads, {.min = 0, .max = 1024}, "compute threads, 0 = cores");
+  f.integer("threads", threads, {.min = 0, .max = 1024}, "compute threads, 0 = OMP_NUM_THREADS if that is set, else cores");
   f.integer("max_steps", max_steps, {.min = 0}, "stop after this step, 0 = at the end");
   f.integer("log_every", log_every, {.min = 1}, "steps between metric lines");
   f.integer("checkpoint_every", checkpoint_every, {.min = 1}, "steps between checkpoints");

@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "cstp/core/error.h"
 #include "cstp/engine/checkpoint.h"
+#include "cstp/engine/device.h"
 #include "cstp/models/tensor_file.h"
 #include "tiny_run.h"
 
@@ -141,6 +144,20 @@ TEST(Train, Bf16TakesTheSameStepsInAnotherType) {
   const TrainResult bf16 = run(tiny.config("bf16", {"train.max_steps=2", "train.log_every=1", "train.precision=bf16"}));
   EXPECT_NEAR(bf16.loss, f32.loss, 0.1 * f32.loss);
   EXPECT_NE(bf16.loss, f32.loss);
+}
+
+TEST(ComputeThreads, FollowTheConfigThenTheEnvironmentThenTheMachine) {
+  const char* before = std::getenv("OMP_NUM_THREADS");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("OMP_NUM_THREADS", "3", 1);
+  EXPECT_EQ(set_compute_threads(0), 3);
+  EXPECT_EQ(set_compute_threads(2), 2);
+  ::setenv("OMP_NUM_THREADS", "many", 1);
+  EXPECT_EQ(set_compute_threads(0), std::thread::hardware_concurrency());
+  ::unsetenv("OMP_NUM_THREADS");
+  EXPECT_EQ(set_compute_threads(0), std::thread::hardware_concurrency());
+  if (before != nullptr) ::setenv("OMP_NUM_THREADS", kept.c_str(), 1);
+  set_compute_threads(1);
 }
 
 }  // namespace

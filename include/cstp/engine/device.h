@@ -19,7 +19,8 @@ std::string device_name(c10::Device device);
 /// Runs `body` under bf16 autocast on the device where `bf16`, else as it is.
 void with_precision(bool bf16, c10::Device device, const std::function<void()>& body);
 
-/// Intra-op threads of this process; 0 = cores. Bits of CPU results depend on it.
+/// Intra-op threads of this process; 0 = OMP_NUM_THREADS where that is a number, else the cores. Bits of CPU results
+/// depend on it.
 int64_t set_compute_threads(int64_t threads);
 
 /// Puts convolution weights into channels-last-3d memory order.
