@@ -15,7 +15,6 @@ folder=build
 [ "$preset" = debug ] && folder=build-debug
 if [ "$preset" = asan-ubsan ]; then
   folder=build-asan
-  export LSAN_OPTIONS="suppressions=$PWD/cmake/lsan_suppressions.txt:print_suppressions=0"
   export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1"
   export UBSAN_OPTIONS="print_stacktrace=1"
 fi
