@@ -11,6 +11,7 @@
 #include "cstp/core/config.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "video_cache.h"
 
 namespace cstp {
 namespace {
@@ -51,6 +52,8 @@ void LoaderOptions::bind(Fields& f) {
   f.integer("prefetch", prefetch, {.min = 1, .max = 1024}, "batches decoded ahead of the one in use");
   f.number("decode_deadline", decode_deadline, {.min = 0.01, .max = 86400},
            "seconds for one video; past it the video counts as bad");
+  f.integer("cache_mb", cache_mb, {.min = 0, .max = 1 << 24},
+            "MiB of decoded videos kept in memory, for small data sets; 0 = none");
 }
 
 struct ClipLoader::Impl {
@@ -173,6 +176,10 @@ ClipLoader::ClipLoader(Setup setup) : impl_(new Impl{.setup = std::move(setup)})
         "ClipLoader: incomplete set-up");
   check(!s.replacement || s.bad != nullptr, "ClipLoader: replacements need a journal");
   if (!s.open) s.open = open_with_reader;
+  if (s.options.cache_mb > 0) {
+    const auto cache = std::make_shared<VideoCache>(s.options.cache_mb << 20, std::move(s.open));
+    s.open = [cache](const std::string& path, const ReaderOptions& options) { return cache->open(path, options); };
+  }
   impl_->front = impl_->next = s.first;
   int64_t count = s.options.workers > 0 ? s.options.workers : std::max(1U, std::thread::hardware_concurrency());
   count = std::clamp<int64_t>(s.last - s.first, 0,

@@ -30,8 +30,8 @@ constexpr const char* kTrainingKey = "training.json";
 std::string config_hash(const RunConfig& config) {
   uint64_t hash = fingerprint("");
   for (const auto& [key, value] : flattened(to_config(config))) {
-    if (key == "output" || key == "loader.workers" || key == "loader.prefetch" || key == "eval.topk" ||
-        key == "eval.feature_cache") {
+    if (key == "output" || key == "loader.workers" || key == "loader.prefetch" || key == "loader.cache_mb" ||
+        key == "eval.topk" || key == "eval.feature_cache") {
       continue;
     }
     hash = fingerprint(cat(key, "=", value, "\n"), hash);

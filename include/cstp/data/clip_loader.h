@@ -23,6 +23,7 @@ struct LoaderOptions {
   int64_t workers = 0;            ///< decoding threads; 0 = one per core
   int64_t prefetch = 2;           ///< batches decoded ahead of the one in use
   double decode_deadline = 20.0;  ///< seconds for one video; past it the video counts as bad
+  int64_t cache_mb = 0;           ///< MiB of decoded videos kept in memory, for small data sets; 0 = none
   void bind(Fields& f);
 };
 
