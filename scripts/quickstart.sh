@@ -4,7 +4,6 @@
 # where it stopped. usage: scripts/quickstart.sh [--set key=value ...]   (passed to every command)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-3000}   # threads that wait give their core away after 0.1 ms, not after many: others may want it
 scripts/install_dependencies.sh
 scripts/build.sh release cstp
 

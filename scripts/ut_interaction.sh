@@ -4,7 +4,6 @@
 #   FOLDER: the segmented clips anywhere below it, named [SET_]CLIP_SEQUENCE_CLASS.avi (0 handshake ... 5 push)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-3000}   # threads that wait give their core away after 0.1 ms, not after many: others may want it
 [ $# -ge 1 ] || { echo "usage: scripts/ut_interaction.sh FOLDER [OUTPUT]" >&2; exit 2; }
 folder=$(cd "$1" && pwd)
 out=${2:-runs/ut_interaction}

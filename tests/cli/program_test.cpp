@@ -2,8 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
 
 #include "program.h"
 
@@ -115,6 +120,24 @@ TEST(EvalCommand, PretextScoresTheHeadsOnHeldOutPairs) {
   const Outcome again = program.run_tiny(
       "eval", {"--json", "--protocol", "pretext", "--checkpoint", program.path("run"), "--set", "eval.draws=4"});
   EXPECT_EQ(again.out, outcome.out);
+}
+
+TEST(TrainCommand, HasThreadsThatSpinBriefly) {
+  const Program program;
+  program.make_videos();
+  std::vector<std::string> arguments = {"train"};
+  for (const std::string& argument : program.tiny()) arguments.push_back(argument);
+  const pid_t child = program.start(arguments);
+  const std::string environment = cat("/proc/", child, "/environ");
+  bool found = false;
+  for (int tries = 0; tries < 2000 && !found && ::kill(child, 0) == 0; ++tries) {
+    std::ifstream file(environment, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    found = text.find("GOMP_SPINCOUNT=30000") != std::string::npos;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_TRUE(found || std::getenv("GOMP_SPINCOUNT") != nullptr);
+  EXPECT_EQ(program.finish(child).code, 0);
 }
 
 TEST(EvalCommand, WithoutACheckpointItSaysUntrained) {
