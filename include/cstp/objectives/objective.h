@@ -18,6 +18,7 @@
 #include "cstp/augment/view_batch.h"
 #include "cstp/core/config.h"
 #include "cstp/core/random.h"
+#include "cstp/distributed/world.h"
 #include "cstp/models/backbone.h"
 #include "cstp/sampling/plan.h"
 #include "cstp/video/frame.h"
@@ -65,6 +66,7 @@ struct ObjectiveParts {
   ClipOptions clip;
   std::function<std::shared_ptr<Backbone>()> make_backbone;  ///< a fresh one at each call
   int64_t classes = 0;                                       ///< of the data set; 0 if unlabelled
+  World world;                                               ///< ranks that share a batch
 };
 
 struct ObjectiveRow {
