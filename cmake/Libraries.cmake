@@ -49,6 +49,32 @@ endforeach()
 # LibTorch exports parts of an older std::filesystem, and calls that land there crash.
 target_link_options(torch INTERFACE -Wl,--no-as-needed -lstdc++ -Wl,-rpath,${CSTP_TORCH}/lib)
 
+# Ranks. LibTorch contains Gloo (CPUs) and NCCL (GPUs), but brings the headers of neither: Gloo's come from libgloo-dev,
+# NCCL's and CUDA's from the packages that the CUDA wheel depends on. What is missing is left out of the build, and said.
+add_library(gloo_headers INTERFACE)
+find_path(GLOO_INCLUDE gloo/context.h)
+if(GLOO_INCLUDE)
+  target_include_directories(gloo_headers SYSTEM INTERFACE ${GLOO_INCLUDE})
+  target_compile_definitions(gloo_headers INTERFACE CSTP_GLOO)
+  message(STATUS "Ranks on CPUs: yes, through Gloo (headers in ${GLOO_INCLUDE})")
+else()
+  message(STATUS "Ranks on CPUs: no, Gloo's headers were not found (install libgloo-dev)")
+endif()
+add_library(nccl_headers INTERFACE)
+file(GLOB cuda_runtime ${CSTP_TORCH}/../nvidia/*/lib/libcudart.so.*)
+file(GLOB wheel_includes ${CSTP_TORCH}/../nvidia/*/include)   # of the versions that LibTorch was built with
+find_path(NCCL_INCLUDE nccl.h PATHS ${wheel_includes} NO_DEFAULT_PATH)
+find_path(CUDA_INCLUDE cusolverDn.h PATHS ${wheel_includes} NO_DEFAULT_PATH)
+if(EXISTS ${CSTP_TORCH}/lib/libtorch_cuda.so AND NCCL_INCLUDE AND CUDA_INCLUDE AND cuda_runtime)
+  list(GET cuda_runtime 0 cuda_runtime)
+  target_include_directories(nccl_headers SYSTEM INTERFACE ${NCCL_INCLUDE} ${CUDA_INCLUDE})
+  target_compile_definitions(nccl_headers INTERFACE CSTP_NCCL)
+  target_link_libraries(nccl_headers INTERFACE ${cuda_runtime})
+  message(STATUS "Ranks on GPUs: yes, through NCCL (headers in ${NCCL_INCLUDE})")
+else()
+  message(STATUS "Ranks on GPUs: no (LibTorch without CUDA, or the headers of NCCL or CUDA were not found)")
+endif()
+
 if(CSTP_TESTS)
   find_package(GTest REQUIRED)
 endif()

@@ -12,6 +12,7 @@ CSTP_PACKAGES=(
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev
   libyaml-cpp-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
+  libgloo-dev   # headers alone: LibTorch contains the code
   libgtest-dev libgmock-dev
 )
 # Tests only: a browser. Ubuntu has chromium as a snap alone; there the browser test skips.

@@ -11,4 +11,8 @@ namespace cstp {
 /// that is the mean over a rank's own anchors has, averaged over ranks, the gradient of the mean over all anchors.
 at::Tensor gather(const at::Tensor& rows, const World& world);
 
+/// The same, in the order that the joined batch has on one rank. @param rows view-major [V*b,...]; @return [V*B,...],
+/// view-major, videos in rank order within a view
+at::Tensor gather_views_in_order(const at::Tensor& rows, int64_t views, const World& world);
+
 }  // namespace cstp
