@@ -3,12 +3,13 @@
 #pragma once
 #include <ATen/ATen.h>
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/pimpl.h>
 
 #include <array>
 #include <cstdint>
+
+#include "cstp/distributed/sync_norm.h"
 
 namespace cstp {
 
@@ -64,7 +65,7 @@ class FactorisedConvImpl : public torch::nn::Module {
 
  private:
   torch::nn::Conv3d spatial_;
-  torch::nn::BatchNorm3d norm_;
+  Norm3d norm_;
   TemporalConv temporal_;
 };
 TORCH_MODULE(FactorisedConv);

@@ -2,16 +2,17 @@
 
 #include <torch/nn/init.h>
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
 
 #include <cmath>
 #include <string>
 
+#include "cstp/distributed/sync_norm.h"
+
 namespace cstp {
 
 MlpImpl::MlpImpl(int64_t in, int64_t hidden, int64_t out)
-    : layers_(torch::nn::Linear(in, hidden), torch::nn::BatchNorm1d(hidden),
-              torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)), torch::nn::Linear(hidden, out)) {
+    : layers_(torch::nn::Linear(in, hidden), Norm1d(hidden), torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)),
+              torch::nn::Linear(hidden, out)) {
   register_module("layers", layers_);
 }
 

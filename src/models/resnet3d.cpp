@@ -52,10 +52,10 @@ class BasicBlockImpl : public torch::nn::Module {
   BasicBlockImpl(Conv conv, int64_t in, int64_t out, int64_t stride) {
     const int64_t block_mid = factorised_mid(in, out, kKernel);
     push_conv(conv1_, conv, in, out, stride, block_mid);
-    conv1_->push_back(torch::nn::BatchNorm3d(out));
+    conv1_->push_back(Norm3d(out));
     conv1_->push_back(make_relu());
     push_conv(conv2_, conv, out, out, 1, block_mid);
-    conv2_->push_back(torch::nn::BatchNorm3d(out));
+    conv2_->push_back(Norm3d(out));
     register_module("conv1", conv1_);
     register_module("conv2", conv2_);
     if (stride == 1 && in == out) return;
@@ -65,7 +65,7 @@ class BasicBlockImpl : public torch::nn::Module {
     } else {
       downsample_->push_back(make_conv(in, out, {1, 1, 1}, {stride, stride, stride}));
     }
-    downsample_->push_back(torch::nn::BatchNorm3d(out));
+    downsample_->push_back(Norm3d(out));
     register_module("downsample", downsample_);
   }
 
@@ -139,11 +139,11 @@ class ResNet3d final : public Backbone {
     } else {
       const int64_t mid = stem == Stem::factorised ? factorised_mid(3, out, {3, 7, 7}) : scaled(45, width);
       stem_->push_back(make_conv(3, mid, {1, 7, 7}, stride));
-      stem_->push_back(torch::nn::BatchNorm3d(mid));
+      stem_->push_back(Norm3d(mid));
       stem_->push_back(make_relu());
       stem_->push_back(TemporalConv(mid, out, 3, 1));
     }
-    stem_->push_back(torch::nn::BatchNorm3d(out));
+    stem_->push_back(Norm3d(out));
     stem_->push_back(make_relu());
     if (stem == Stem::full7_pool) {
       stem_->push_back(torch::nn::MaxPool3d(torch::nn::MaxPool3dOptions(3).stride(2).padding(1)));

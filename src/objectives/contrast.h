@@ -3,7 +3,12 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include "cstp/distributed/world.h"
+
 namespace cstp {
+
+/// f32, but f64 as it is.
+at::Tensor at_least_f32(const at::Tensor& x);
 
 /// Rows of unit length; rows shorter than 1e-8 are divided by that instead. f32 (or f64).
 at::Tensor unit_rows(const at::Tensor& x);
@@ -19,8 +24,9 @@ at::Tensor cosine_distance(const at::Tensor& q, const at::Tensor& z);
 at::Tensor byol_loss(const at::Tensor& q, const at::Tensor& z);
 
 /// InfoNCE between the clips of a batch, by cosine: each row's positive is its other clip, its negatives are the
-/// 2B - 2 clips of the other videos. Mean over the 2B rows. (Built but unused in CSTP's released code.)
-at::Tensor info_nce(const at::Tensor& z, double temperature);
+/// 2B - 2 clips of the other videos, those of the other ranks among them. Mean over this rank's 2b rows. (Built but
+/// unused in CSTP's released code.) @param z [2b,D], this rank's
+at::Tensor info_nce(const at::Tensor& z, double temperature, const World& world = {});
 
 /// InfoNCE against a queue, by cosine: row i's positive is keys[i], its negatives are the rows of the queue. Mean over
 /// rows. q, keys: [N,D], queue: [K,D] of unit rows; keys and queue without gradient.

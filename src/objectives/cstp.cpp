@@ -21,6 +21,7 @@
 #include "contrast.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/gather.h"
 #include "cstp/models/heads.h"
 #include "cstp/objectives/objective.h"
 #include "cstp/sampling/draw.h"
@@ -99,7 +100,7 @@ struct CstpOptions {
 
 class Cstp final : public Objective {
  public:
-  Cstp(const CstpOptions& options, const ObjectiveParts& parts) : options_(options) {
+  Cstp(const CstpOptions& options, const ObjectiveParts& parts) : options_(options), world_(parts.world) {
     pair_ = options.pair;
     pair_.frames = parts.clip.frames;
     pair_.rotation = options.weights.rotation > 0;
@@ -130,7 +131,7 @@ class Cstp final : public Objective {
   LossTerms loss(const ViewBatch& batch) override {
     const int64_t videos = batch.videos();
     check(batch.views.size(0) == 2 * videos, "cstp: two views a video are wanted");
-    if (is_training() && videos < 2) {
+    if (is_training() && videos * world_.size < 2) {
       throw ConfigError(
           "train.batch: cstp needs at least 2 videos in every step, for its batch norms; raise train.batch");
     }
@@ -148,7 +149,7 @@ class Cstp final : public Objective {
     const auto classify = [&](const char* name, double weight, const at::Tensor& scores, const at::Tensor& target) {
       const c10::impl::ExcludeDispatchKeyGuard f32(c10::autocast_dispatch_keyset);
       const auto clips = static_cast<double>(scores.size(0)) / static_cast<double>(videos);
-      add(name, weight, clips * at::cross_entropy_loss(scores.to(at::kFloat), target));  // summed over the clips
+      add(name, weight, clips * at::cross_entropy_loss(at_least_f32(scores), target));  // summed over the clips
       accuracies.emplace_back(cat("accuracy_", name), (scores.detach().argmax(1) == target).to(at::kFloat).mean());
     };
 
@@ -214,18 +215,19 @@ class Cstp final : public Objective {
 
   at::Tensor contrast(const at::Tensor& views, const at::Tensor& y) {
     const at::Tensor z = per_view(projector_, y);  // [2B,P]
-    if (options_.contrast == "infonce") return info_nce(z, options_.temperature);
+    if (options_.contrast == "infonce") return info_nce(z, options_.temperature, world_);
     // The target moves before it looks, with the online weights that this step looks with. (CSTP, released code.)
     if (is_training()) twin_->follow_online(*backbone_, projector_.get(), options_.momentum);
     const at::Tensor target = per_view([this](const at::Tensor& x) { return twin_->forward(x); }, views);  // [2B,P]
     if (options_.contrast == "byol") return byol_loss(per_view(predictor_, z), target);
     const at::Tensor keys = unit_rows(target);
     const at::Tensor loss = queue_info_nce(z, other_clip(keys), queue_.clone(), options_.temperature);
-    if (is_training()) enqueue(keys);
+    if (is_training()) enqueue(gather_views_in_order(keys, 2, world_));
     return loss;
   }
 
-  /// The oldest rows of the queue make room. All on the device.
+  /// The oldest rows of the queue make room. All on the device. The keys are those of all ranks, in the order of the
+  /// joined batch, so that every rank has the queue that one rank would have.
   void enqueue(const at::Tensor& keys) {
     const torch::NoGradGuard no_grad;
     const int64_t rows = std::min(keys.size(0), options_.queue_size);
@@ -252,6 +254,7 @@ class Cstp final : public Objective {
   }
 
   CstpOptions options_;
+  World world_;
   OverlapPairOptions pair_;  ///< options_.pair with what the clip and the weights decide
   bool mlp_ = true;
   std::shared_ptr<Backbone> backbone_;

@@ -3,15 +3,17 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/utils.h>
 
 #include <optional>
 
+#include "contrast.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
+#include "cstp/distributed/sync_norm.h"
 #include "cstp/models/heads.h"
 #include "objective_row.h"
 
@@ -40,12 +42,13 @@ class Supervised final : public Classifier {
  public:
   Supervised(const SupervisedOptions& options, const ObjectiveParts& parts)
       : options_(options),
+        world_(parts.world),
         frames_(parts.clip.frames),
         backbone_(register_module("backbone", parts.make_backbone())),
         classifier_(register_module("classifier", torch::nn::Linear(backbone_->features(), parts.classes))) {
     if (options_.norm) {
       const auto norm = torch::nn::BatchNorm1dOptions(backbone_->features()).affine(options_.norm_affine);
-      norm_ = register_module("norm", torch::nn::BatchNorm1d(norm));
+      norm_ = register_module("norm", Norm1d(norm));
     }
     initialize_xavier(*classifier_, /*random_norm_gamma=*/false);
     if (options_.freeze) {
@@ -71,9 +74,16 @@ class Supervised final : public Classifier {
     const at::Tensor scores = classify(y);      // [B,K]
     const c10::impl::ExcludeDispatchKeyGuard f32(c10::autocast_dispatch_keyset);
     LossTerms terms;
-    terms.total = at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-1);
     const at::Tensor right = (scores.detach().argmax(1) == batch.labels).sum();
-    terms.parts.emplace_back("top1", right / (batch.labels >= 0).sum().clamp_min(1).to(at::kFloat));
+    if (world_.size == 1) {
+      terms.total = at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-1);
+      terms.parts.emplace_back("top1", right / (batch.labels >= 0).sum().clamp_min(1).to(at::kFloat));
+    } else {  // ranks may differ in labelled videos: what is averaged over them is the share of this one in the mean
+      const at::Tensor labelled = mean_over_ranks((batch.labels >= 0).sum().to(scores.scalar_type()), world_);
+      terms.total =
+          at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Sum, /*ignore_index=*/-1) / labelled;
+      terms.parts.emplace_back("top1", right / labelled.to(at::kFloat));
+    }
     terms.embeddings = y.detach();
     return terms;
   }
@@ -102,18 +112,19 @@ class Supervised final : public Classifier {
   /// [N,D] -> [N,K]
   at::Tensor classify(at::Tensor x) {
     if (options_.normalize) {
-      x = x.to(at::kFloat);
+      x = at_least_f32(x);
       x = x / at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-8);
     }
     if (norm_) x = norm_->forward(x);
     if (options_.dropout > 0) x = at::dropout(x, options_.dropout, is_training());
-    return classifier_->forward(x).to(at::kFloat);  // [N,K]
+    return at_least_f32(classifier_->forward(x));  // [N,K]
   }
 
   SupervisedOptions options_;
+  World world_;
   int64_t frames_;
   std::shared_ptr<Backbone> backbone_;
-  torch::nn::BatchNorm1d norm_ = nullptr;
+  Norm1d norm_ = nullptr;
   torch::nn::Linear classifier_;
 };
 
