@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
@@ -58,23 +59,28 @@ void append_line(const std::string& path, std::string line) {
 
 }  // namespace
 
-BadVideos::BadVideos(std::string journal, int64_t videos, double max_share)
+BadVideos::BadVideos(std::string journal, int64_t videos, double max_share, const std::vector<std::string>& others)
     : journal_(std::move(journal)), videos_(videos), max_share_(max_share) {
-  if (journal_.empty() || ::access(journal_.c_str(), F_OK) != 0) return;
-  const std::vector<std::string> lines = split_lines(read_text_file(journal_));
+  replay(journal_);
+  for (const std::string& other : others) replay(other);
+  if (!paths_.empty()) require_below_limit(journal_, "replayed");
+}
+
+void BadVideos::replay(const std::string& journal) {
+  if (journal.empty() || ::access(journal.c_str(), F_OK) != 0) return;
+  const std::vector<std::string> lines = split_lines(read_text_file(journal));
   for (size_t i = 0; i < lines.size(); ++i) {
     if (trim(lines[i]).empty()) continue;
     const auto entry = nlohmann::json::parse(lines[i], nullptr, false);
     const auto whole = [&entry](const char* key) { return entry.contains(key) && entry[key].is_number_integer(); };
     if (!entry.is_object() || !whole("epoch") || !whole("position") || !whole("attempt") || !entry.contains("path")) {
-      log::warning(journal_, ":", i + 1,
+      log::warning(journal, ":", i + 1,
                    ": this line is damaged and was skipped (the run was stopped while writing it)");
       continue;
     }
     known_.emplace(entry["epoch"].get<uint64_t>(), entry["position"].get<int64_t>(), entry["attempt"].get<int64_t>());
     paths_.insert(dump(entry["path"]));
   }
-  require_below_limit(journal_, "replayed");
 }
 
 bool BadVideos::known(uint64_t epoch, int64_t position, int64_t attempt) const {
@@ -94,7 +100,9 @@ void BadVideos::report(const StreamPlace& place, int64_t attempt, const VideoRec
     entry["cause"] = cause;
     append_line(journal_, entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
-  const bool first = paths_.insert(dump(record.path)).second;
+  const std::string path = dump(record.path);
+  const bool first = paths_.insert(path).second;
+  if (first) fresh_ += path + "\n";
   const std::string line =
       cat(record.path, ": ", cause, "; the sample was replaced (bad videos so far: ", count_text(std::ssize(paths_)),
           " of ", count_text(videos_), ")");
@@ -105,6 +113,22 @@ void BadVideos::report(const StreamPlace& place, int64_t attempt, const VideoRec
 int64_t BadVideos::count() const {
   const std::lock_guard lock(mutex_);
   return std::ssize(paths_);
+}
+
+std::string BadVideos::newly_bad() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(fresh_, "");
+}
+
+void BadVideos::learn(const std::vector<std::string>& newly_bad_of_all) {
+  const std::lock_guard lock(mutex_);
+  std::string last;
+  for (const std::string& text : newly_bad_of_all) {
+    for (const std::string& path : split_lines(text)) {
+      if (!path.empty()) paths_.insert(last = path);
+    }
+  }
+  if (!last.empty()) require_below_limit(last, "found by one of the ranks");
 }
 
 void BadVideos::require_below_limit(const std::string& path, const std::string& cause) const {

@@ -124,9 +124,12 @@ std::string save_checkpoint(const std::string& output, const CheckpointNote& not
   for (const auto& [name, tensor] : module_tensors(objective)) file.tensors.emplace_back(cat("model/", name), tensor);
   for (const auto& [name, tensor] : optimizer.state()) file.tensors.emplace_back(cat("optimizer/", name), tensor);
   file.tensors.emplace_back("rng/cpu", at::detail::getDefaultCPUGenerator().get_state());
-  file.text = {{"format", kFormat},          {"step", std::to_string(note.step)},
-               {"config", note.config_yaml}, {"threads", std::to_string(note.threads)},
-               {"world_size", "1"},          {"data_hash", note.data_hash},
+  file.text = {{"format", kFormat},
+               {"step", std::to_string(note.step)},
+               {"config", note.config_yaml},
+               {"threads", std::to_string(note.threads)},
+               {"world_size", std::to_string(note.world_size)},
+               {"data_hash", note.data_hash},
                {"build", build_text()}};
   const fs::path folder = checkpoint_folder(output);
   std::error_code error;
@@ -159,7 +162,8 @@ CheckpointNote note_of(const TensorFile& file, const std::string& path) {
                               "'); weights alone can be given to eval, retrieve, embed and train by --checkpoint"));
   }
   return {whole(text_or(file.text, "step", "0")), text_or(file.text, "config", ""),
-          whole(text_or(file.text, "threads", "0")), text_or(file.text, "data_hash", "")};
+          whole(text_or(file.text, "threads", "0")), text_or(file.text, "data_hash", ""),
+          whole(text_or(file.text, "world_size", "1"))};
 }
 
 Named with_prefix(const TensorFile& file, const std::string& prefix) {

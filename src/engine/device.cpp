@@ -1,6 +1,7 @@
 #include "cstp/engine/device.h"
 
 #include <ATen/autocast_mode.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/cuda.h>
 #include <torch/utils.h>
 
@@ -10,13 +11,26 @@
 #include <thread>
 
 #include "cstp/core/error.h"
+#include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/ranks.h"
 
 namespace cstp {
 
-c10::Device select_device(const std::string& wanted) {
+c10::Device select_device(const std::string& wanted, int64_t local_rank) {
   if (wanted == "cpu") return c10::kCPU;
-  if (torch::cuda::is_available()) return {c10::kCUDA, 0};
+  if (torch::cuda::is_available()) {
+    const auto count = static_cast<int64_t>(torch::cuda::device_count());
+    // A launcher may show each rank its own GPU alone.
+    const int64_t index = count == 1 ? 0 : local_rank;
+    if (index >= count) {
+      throw DeviceError(cat("rank ", local_rank, " of this machine has no GPU: there are ", count,
+                            "; start as many ranks as GPUs, or set train.device=cpu"));
+    }
+    const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+    if (index > 0) c10::impl::getDeviceGuardImpl(c10::kCUDA)->setDevice(device);
+    return device;
+  }
   if (wanted == "auto") return c10::kCPU;
   throw DeviceError(
       "train.device: cuda was asked for, but no GPU is usable here (no driver, no device, or a LibTorch without CUDA); "
@@ -69,14 +83,30 @@ void with_precision(bool bf16, c10::Device device, const std::function<void()>& 
   body();
 }
 
-int64_t set_compute_threads(int64_t threads) {
+World form_world(const std::string& wanted) {
+  const auto place = launch_place();
+  if (!place || place->size == 1) return {};
+  const c10::Device device = select_device(wanted, place->local_rank);
+  const World world = join_world(*place, {.cuda = device.is_cuda()});
+  log::info(world.size, " ranks (", place->launcher, "), ", device.is_cuda() ? "NCCL" : "Gloo");
+  return world;
+}
+
+int64_t set_compute_threads(int64_t threads, int64_t local_ranks) {
   if (threads == 0) {
     const char* wanted = std::getenv("OMP_NUM_THREADS");  // torchrun and batch systems set it to share a machine
     threads = wanted == nullptr ? 0 : std::strtol(wanted, nullptr, 10);
   }
-  if (threads <= 0) threads = std::max(1U, std::thread::hardware_concurrency());
+  if (threads <= 0) {
+    threads = std::max<int64_t>(1, std::max(1U, std::thread::hardware_concurrency()) / local_ranks);
+  }
   torch::set_num_threads(static_cast<int>(threads));
   return threads;
+}
+
+int64_t loader_workers(const LoaderOptions& options, const World& world) {
+  if (options.workers > 0 || world.local_size == 1) return options.workers;
+  return std::max<int64_t>(1, std::max(1U, std::thread::hardware_concurrency()) / world.local_size);
 }
 
 void to_channels_last(torch::nn::Module& module) {

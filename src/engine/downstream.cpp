@@ -44,8 +44,8 @@ std::string feature_cause(const LoadedBackbone& backbone, int64_t clips) {
   const EvalOptions& eval = config.eval;
   return cat("program ", program_hash(), ", weights ", backbone.note.hash, ", ", config.model.name, " x ",
              config.model.width, ", input ", config.input.range, ", size ", config.clip.size, " ", config.clip.square,
-             ", frames ", eval.frames, " stride ", eval.stride, ", clips ", clips, " crops ", eval.crops, " ", eval.crop,
-             ", batch ", eval.batch, ", ", config.train.precision, " ", config.train.channels_last, ", ",
+             ", frames ", eval.frames, " stride ", eval.stride, ", clips ", clips, " crops ", eval.crops, " ",
+             eval.crop, ", batch ", eval.batch, ", ", config.train.precision, " ", config.train.channels_last, ", ",
              device_name(backbone.device), ", threads ", at::get_num_threads());
 }
 
@@ -62,14 +62,18 @@ FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, co
   options.bf16 = backbone.config.train.precision == "bf16";
   options.channels_last = backbone.config.train.channels_last;
   options.what = what;
+  options.world = backbone.world;
   return options;
 }
 
-LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& checkpoint, bool allow_partial) {
+LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& checkpoint, bool allow_partial,
+                                 const World& world) {
   LoadedBackbone loaded;
   loaded.config = config;
-  loaded.device = select_device(config.train.device);
-  set_compute_threads(config.train.threads);
+  loaded.world = world;
+  loaded.config.loader.workers = loader_workers(config.loader, world);
+  loaded.device = select_device(config.train.device, world.local_rank);
+  set_compute_threads(config.train.threads, world.local_size);
   torch::manual_seed(static_cast<uint64_t>(config.seed));
   if (checkpoint.empty()) {
     loaded.network = untrained_backbone(config);
@@ -125,7 +129,8 @@ FeatureSet backbone_features(const LoadedBackbone& backbone, const Dataset& data
                             [&](const at::Tensor& views) { return backbone.network->embed(views); });
   };
   const std::string& folder = backbone.config.eval.feature_cache;
-  return cached_features(folder, folder.empty() ? "" : feature_cause(backbone, clips), dataset, compute);
+  return cached_features(folder, folder.empty() ? "" : feature_cause(backbone, clips), dataset, compute,
+                         backbone.world);
 }
 
 ProtocolResult run_protocol(const LoadedBackbone& backbone, const LabelledPair& data, const std::string& protocol,
@@ -149,6 +154,7 @@ ProtocolResult run_protocol(const LoadedBackbone& backbone, const LabelledPair& 
     const FeatureSet train = backbone_features(backbone, data.train, train_clips, "train features");
     result.train_decoded = train.decoded();
     if (result.train_decoded == 0) throw DataError(cat(data.train.name, ": no training video could be decoded"));
+    if (!backbone.world.is_first()) return result;  // all ranks have the features; one is enough for the rest
     if (protocol == "knn") {
       result.accuracy =
           knn_accuracy(video_embeddings(train.values, false), train.labels, video_embeddings(test.values, false),

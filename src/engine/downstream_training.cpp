@@ -95,6 +95,7 @@ std::shared_ptr<Classifier> DownstreamTraining::trained(const Dataset& dataset, 
   ObjectiveParts parts;
   parts.clip = run.clip;
   parts.classes = data_.classes;
+  parts.world = backbone_.world;
   parts.make_backbone = [&] {  // every rate starts from the loaded weights
     auto copy = make_backbone(base.model);
     const torch::NoGradGuard no_grad;
@@ -107,7 +108,8 @@ std::shared_ptr<Classifier> DownstreamTraining::trained(const Dataset& dataset, 
   const auto classifier = std::dynamic_pointer_cast<Classifier>(make_objective(run.objective, parts));
   check(classifier != nullptr, "the supervised objective is no Classifier");
   const TrainResult result =
-      train(run, dataset, *classifier, {.write = true, .fresh = fresh_, .name = freeze_ ? "linear" : "finetune"});
+      train(run, dataset, *classifier,
+            {.write = true, .fresh = fresh_, .name = freeze_ ? "linear" : "finetune", .world = backbone_.world});
   if (result.stopped) {
     throw Error(ExitCode::stopped, "stopped by a signal after a save; resume with the same command");
   }

@@ -2,12 +2,14 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
 #include "cstp/models/tensor_file.h"
 
 namespace cstp {
@@ -60,17 +62,20 @@ void name_undecoded(const FeatureSet& features, const Dataset& dataset) {
 }  // namespace
 
 FeatureSet cached_features(const std::string& folder, const std::string& cause, const Dataset& dataset,
-                           const std::function<FeatureSet()>& compute) {
+                           const std::function<FeatureSet()>& compute, const World& world) {
   if (folder.empty()) return compute();
   const std::string key = hex_text(fingerprint(cat(cause, "\n", dataset.files_hash())));
   const std::string path = (fs::path(folder) / (key + ".safetensors")).string();
-  if (auto stored = read(path, dataset)) {
+  auto stored = read(path, dataset);
+  // Ranks go one way together: where one finds no features, all compute.
+  const std::vector<std::string> found = join_texts(stored ? "y" : "n", world);
+  if (std::find(found.begin(), found.end(), "n") == found.end()) {
     log::info(path, ": the features of ", dataset.name, " are taken from there");
     name_undecoded(*stored, dataset);
     return *stored;
   }
   FeatureSet features = compute();
-  if (features.decoded() == 0) return features;
+  if (features.decoded() == 0 || !world.is_first()) return features;
   try {
     std::error_code error;  // save_tensor_file says what is wrong with the folder
     fs::create_directories(folder, error);

@@ -9,6 +9,7 @@
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
 #include "cstp/engine/device.h"
 #include "cstp/sampling/draw.h"
 
@@ -19,6 +20,26 @@ VideoInfo as_seen(const VideoInfo& video, const ClipOptions& clip) {
   if (clip.square) seen.width = seen.height = std::max(video.width, video.height);
   return seen;
 }
+
+namespace {
+
+/// The parts of all ranks, in the order of the data set. A part of which nothing decoded has no shape of its own.
+void join_parts(FeatureSet& result, const World& world) {
+  const bool empty = result.records.empty();
+  at::Tensor shape = torch::zeros({2}, torch::kInt64);
+  if (!empty) shape = torch::tensor({result.values.size(1), result.values.size(2)}, torch::kInt64);
+  const at::Tensor largest = join_rows(shape.unsqueeze(0), world).amax(0);
+  if (empty) {
+    result.values = torch::zeros({0, largest[0].item<int64_t>(), largest[1].item<int64_t>()});
+    result.labels = torch::zeros({0}, torch::kInt64);
+  }
+  result.values = join_rows(result.values, world);
+  result.labels = join_rows(result.labels, world);
+  const at::Tensor records = join_rows(torch::tensor(result.records, torch::kInt64), world);
+  result.records.assign(records.const_data_ptr<int64_t>(), records.const_data_ptr<int64_t>() + records.numel());
+}
+
+}  // namespace
 
 FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& options,
                             const std::function<at::Tensor(const at::Tensor&)>& network) {
@@ -32,11 +53,13 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
 
   FeatureSet result;
   result.total = static_cast<int64_t>(dataset.videos.size());
+  const auto [first, last] = part_of_rank(result.total, options.world);
   ClipLoader::Setup loading;
   loading.dataset = &dataset;
   loading.plan = [&](const VideoInfo& video, Rng&) { return evaluation_plan(as_seen(video, options.clip), grid); };
   loading.place = [](int64_t n) { return StreamPlace{.epoch = 0, .position = n, .record = n}; };
-  loading.last = result.total;
+  loading.first = first;
+  loading.last = last;
   loading.batch = options.eval.batch;
   loading.options = options.loader;
   const ViewOutput output{.device = options.device,
@@ -49,7 +72,7 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
   std::vector<at::Tensor> rows, labels;
   const auto start = std::chrono::steady_clock::now();
   auto spoken = start;
-  for (int64_t done = 0; done < result.total;) {
+  for (int64_t done = 0; done < last - first;) {
     const Batch samples = loader.next();
     done += static_cast<int64_t>(samples.size());
     for (const Sample& sample : samples) {
@@ -68,12 +91,12 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
     }
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - start).count();
-    const std::string line =
-        cat(options.what, "  ", done, "/", result.total, " videos  ETA ",
-            duration_text(seconds / static_cast<double>(done) * static_cast<double>(result.total - done)));
+    const std::string line = cat(
+        options.what, "  ", done, "/", last - first, options.world.size > 1 ? " videos a rank  ETA " : " videos  ETA ",
+        duration_text(seconds / static_cast<double>(done) * static_cast<double>(last - first - done)));
     if (log::has_terminal()) {
       log::status_line(line);
-    } else if (now - spoken > std::chrono::seconds(30) || done == result.total) {
+    } else if (now - spoken > std::chrono::seconds(30) || done == last - first) {
       log::info(line);
       spoken = now;
     }
@@ -83,6 +106,7 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
     result.values = torch::cat(rows);
     result.labels = torch::cat(labels);
   }
+  if (options.world.size > 1) join_parts(result, options.world);
   return result;
 }
 

@@ -10,6 +10,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
 
 namespace cstp {
 namespace {
@@ -75,16 +76,41 @@ void HealthWindow::add(const at::Tensor& embeddings, int64_t videos) {
   const int64_t views = embeddings.size(0) / videos;
   const at::Tensor step = embeddings.to(torch::kFloat32)
                               .reshape({views, videos, -1})
-                              .narrow(1, 0, std::min(videos, std::max<int64_t>(1, kRows / views)));
+                              .narrow(1, 0, std::min(videos, std::max<int64_t>(1, most_rows() / views)));
   rows_ += views * step.size(1);
   steps_.push_back(step);
-  while (rows_ > kRows && steps_.size() > 1) {
+  while (rows_ > most_rows() && steps_.size() > 1) {
     rows_ -= steps_.front().size(0) * steps_.front().size(1);
     steps_.pop_front();
   }
 }
 
 Health HealthWindow::measure() const {
+  if (world_.size == 1) return measured();
+  const torch::NoGradGuard no_grad;
+  HealthWindow whole;
+  for (const at::Tensor& step : steps_) {  // videos first, so that ranks follow each other within a view
+    whole.steps_.push_back(join_rows(step.transpose(0, 1).contiguous(), world_).transpose(0, 1));
+  }
+  // Measured once and told: a guard that decides on the last digit must decide the same everywhere.
+  Health health;
+  const at::Tensor told = torch::zeros({6}, torch::kFloat64);
+  if (world_.is_first()) {
+    health = whole.measured();
+    const double alignment = health.alignment.value_or(-1);  // a distance is none
+    told.copy_(torch::tensor({health.std, health.rank, static_cast<double>(health.rank_ceiling), alignment,
+                              health.uniformity, static_cast<double>(health.rows)},
+                             torch::kFloat64));
+  }
+  take_from_first(std::vector<at::Tensor>{told}, world_);
+  const double* values = told.const_data_ptr<double>();
+  health = {values[0],    values[1], static_cast<int64_t>(values[2]),
+            std::nullopt, values[4], static_cast<int64_t>(values[5])};
+  if (values[3] != -1) health.alignment = values[3];
+  return health;
+}
+
+Health HealthWindow::measured() const {
   check(!steps_.empty(), "HealthWindow::measure: nothing was added");
   const torch::NoGradGuard no_grad;
   std::vector<at::Tensor> steps;

@@ -11,6 +11,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
 
 namespace cstp {
 namespace {
@@ -38,8 +39,13 @@ void drop_lines_after(const std::string& path, int64_t step) {
 
 }  // namespace
 
-Metrics::Metrics(std::string path, int64_t first_step, int64_t total_steps)
-    : path_(std::move(path)), total_steps_(total_steps), first_step_(first_step), since_(Clock::now()), start_(since_) {
+Metrics::Metrics(std::string path, int64_t first_step, int64_t total_steps, World world)
+    : world_(std::move(world)),
+      path_(std::move(path)),
+      total_steps_(total_steps),
+      first_step_(first_step),
+      since_(Clock::now()),
+      start_(since_) {
   if (!path_.empty()) drop_lines_after(path_, first_step);
 }
 
@@ -55,7 +61,14 @@ void Metrics::add(const LossTerms& terms, const at::Tensor& gradient_norm, int64
   }
   sums_ += stacked;
   ++steps_;
-  clips_ += clips;
+  clips_ += clips * world_.size;
+}
+
+/// Of the steps since the last report, over all ranks. What is not finite on one is so for all.
+std::vector<double> Metrics::means_over_ranks() const {
+  const at::Tensor own = sums_.to(torch::kCPU, torch::kFloat64) / static_cast<double>(steps_);
+  const at::Tensor host = mean_over_ranks(own, world_).contiguous();
+  return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
 }
 
 std::string Metrics::non_finite(const std::vector<double>& means) const {
@@ -80,17 +93,14 @@ namespace {
 
 void Metrics::require_finite(int64_t step, const std::string& last_checkpoint) const {
   if (steps_ == 0) return;
-  const at::Tensor host = sums_.to(torch::kCPU, torch::kFloat64).contiguous();
-  const std::vector<double> sums(host.data_ptr<double>(), host.data_ptr<double>() + host.numel());
-  if (const std::string bad = non_finite(sums); !bad.empty()) stop_at(step, bad, last_checkpoint);
+  if (const std::string bad = non_finite(means_over_ranks()); !bad.empty()) stop_at(step, bad, last_checkpoint);
 }
 
 Metrics::Report Metrics::report(int64_t step, double epoch, double lr, const std::string& extra,
                                 const std::string& note, const std::string& last_checkpoint) {
   Report report;
   if (steps_ == 0) return report;
-  const at::Tensor host = (sums_.to(torch::kCPU, torch::kFloat64) / static_cast<double>(steps_)).contiguous();
-  const std::vector<double> means(host.data_ptr<double>(), host.data_ptr<double>() + host.numel());
+  const std::vector<double> means = means_over_ranks();
   if (const std::string bad = non_finite(means); !bad.empty()) stop_at(step, bad, last_checkpoint);
   const double seconds = seconds_since(since_);
   report.loss = means[0];

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <map>
 #include <span>
+#include <utility>
 
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
@@ -58,8 +59,8 @@ Dataset stratified(const Dataset& dataset, int64_t count, uint64_t seed) {
   return rows_of(dataset, taken);
 }
 
-OnlineKnn::OnlineKnn(const RunConfig& config, const Dataset& train, c10::Device device)
-    : config_(config), device_(device) {
+OnlineKnn::OnlineKnn(const RunConfig& config, const Dataset& train, c10::Device device, World world)
+    : config_(config), device_(device), world_(std::move(world)) {
   const Dataset known = labelled(train);
   if (known.videos.empty()) {
     throw ConfigError(cat("train.knn_every: the k-NN needs class labels, and ", train.name,
@@ -112,6 +113,7 @@ OnlineKnn::Score OnlineKnn::score(Objective& objective) const {
   options.input = config_.input;
   options.loader = config_.loader;
   options.device = device_;
+  options.world = world_;
   options.bf16 = config_.train.precision == "bf16";
   options.channels_last = config_.train.channels_last;
   const auto embed = [&](const Dataset& dataset, const char* what) {

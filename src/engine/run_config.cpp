@@ -17,7 +17,9 @@ void TrainOptions::bind(Fields& f) {
   f.choice("precision", precision, {"f32", "bf16"}, "compute type; losses are f32");
   f.choice("device", device, {"auto", "cpu", "cuda"}, "auto takes a GPU where there is one");
   f.flag("channels_last", channels_last, "channels-last memory order");
-  f.integer("threads", threads, {.min = 0, .max = 1024}, "compute threads, 0 = OMP_NUM_THREADS if that is set, else cores");
+  f.integer("threads", threads, {.min = 0, .max = 1024},
+            "compute threads a rank, 0 = OMP_NUM_THREADS if that is set, else cores (shared by its machine's)");
+  f.choice("sync_norm", sync_norm, {"auto", "off"}, "auto: batch norms see the batches of all ranks; off: their own");
   f.integer("max_steps", max_steps, {.min = 0}, "stop after this step, 0 = at the end");
   f.integer("log_every", log_every, {.min = 1}, "steps between metric lines");
   f.integer("checkpoint_every", checkpoint_every, {.min = 1}, "steps between checkpoints");
@@ -204,6 +206,11 @@ bool may_change(const std::string& key) {
          std::find(exact.begin(), exact.end(), key) != exact.end();
 }
 
+/// Keys that came later, at the value that runs without them had: a run from before them is the same run.
+bool as_before_its_time(const std::string& key, const std::string& value) {
+  return key == "train.sync_norm" && value == "auto";
+}
+
 }  // namespace
 
 std::map<std::string, std::string> flattened(const ConfigNode& tree) {
@@ -215,7 +222,8 @@ std::map<std::string, std::string> flattened(const ConfigNode& tree) {
 std::string recipe_hash(const RunConfig& config) {
   uint64_t hash = fingerprint("");
   for (const auto& [key, value] : flattened(to_config(config))) {
-    if (key != "seed" && !may_change(key)) hash = fingerprint(cat(key, "=", value, "\n"), hash);
+    if (key != "seed" && !may_change(key) && !as_before_its_time(key, value))
+      hash = fingerprint(cat(key, "=", value, "\n"), hash);
   }
   return hex_text(hash);
 }
@@ -226,6 +234,7 @@ std::vector<ConfigChange> forbidden_changes(const std::string& previous_yaml, co
   std::vector<ConfigChange> changes;
   for (const auto& [key, value] : now) {
     const auto old = before.find(key);
+    if (old == before.end() && as_before_its_time(key, value)) continue;
     const std::string was = old == before.end() ? "(absent)" : old->second;
     if (was != value && !may_change(key)) changes.push_back({key, was, value});
   }

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -12,6 +13,9 @@
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
+#include "cstp/distributed/gradient_sync.h"
+#include "cstp/distributed/sync_norm.h"
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
 #include "cstp/engine/features.h"
@@ -19,6 +23,7 @@
 #include "cstp/engine/metrics.h"
 #include "cstp/engine/online_knn.h"
 #include "cstp/sampling/label_histogram.h"
+#include "rank_start.h"
 
 namespace cstp {
 namespace fs = std::filesystem;
@@ -36,9 +41,10 @@ void move_aside(const fs::path& output) {
   while (fs::exists(output / cat("previous-", number))) ++number;
   const fs::path aside = output / cat("previous-", number);
   fs::create_directories(aside);
-  for (const char* name : {"checkpoints", "metrics.jsonl", "bad.jsonl", "config.yaml"}) {
+  for (const char* name : {"checkpoints", "metrics.jsonl", "config.yaml"}) {
     if (fs::exists(output / name)) fs::rename(output / name, aside / name);
   }
+  for (const fs::path& journal : journals(output)) fs::rename(journal, aside / journal.filename());
   log::info("--fresh: the earlier run was moved to ", aside.string());
 }
 
@@ -100,19 +106,33 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     log::warning(dataset.name, ": ", videos, " videos for a batch of ", config.train.batch,
                  ": videos repeat within a step");
   }
-  const c10::Device device = select_device(config.train.device);
+  const World& world = setup.world;
+  if (config.train.batch % world.size != 0) {
+    throw ConfigError(cat("train.batch: ", config.train.batch, " videos a step cannot be shared by ", world.size,
+                          " ranks in equal parts; give a multiple of ", world.size, ", or another number of ranks"));
+  }
+  const int64_t batch_of_rank = config.train.batch / world.size;
+  const bool synchronized = config.train.sync_norm == "auto";
+  if (!synchronized && batch_of_rank < 2) {
+    throw ConfigError(
+        "train.sync_norm: off leaves every rank's batch norms its own videos, and train.batch gives each "
+        "rank one alone; raise train.batch, or let sync_norm be auto");
+  }
+  const c10::Device device = select_device(config.train.device, world.local_rank);
   const bool bf16 = config.train.precision == "bf16";
   const std::string data_hash = dataset.data_hash(config.data.root);
   const fs::path output = config.output;
 
   objective.to(device);
   if (config.train.channels_last) to_channels_last(objective);
+  if (synchronized) synchronize_norms(objective, world);
   Optimizer optimizer(objective.trainable(), config.optimizer);
+  require_same_on_all(world, config, data_hash);
 
   int64_t step = 0;
   std::string newest;
-  int64_t threads = set_compute_threads(config.train.threads);
-  if (setup.write) {
+  int64_t threads = set_compute_threads(config.train.threads, world.local_size);
+  if (setup.write && world.is_first()) {
     if (setup.fresh) move_aside(output);
     if (const auto found = newest_checkpoint(config.output)) {
       const CheckpointNote note = read_checkpoint_note(*found);
@@ -125,6 +145,10 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
           threads = set_compute_threads(note.threads);
         }
       }
+      if (note.world_size != world.size) {
+        log::info("the checkpoint is of ", note.world_size, " ranks, now there are ", world.size,
+                  ": the same batches, but sums round differently");
+      }
       load_checkpoint(*found, objective, optimizer);
       step = note.step;
       newest = *found;
@@ -136,74 +160,103 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     write_file_atomically((output / "config.yaml").string(), config.yaml());
   }
 
+  if (world.size > 1) {
+    std::error_code error;  // a journal that cannot be written says so
+    if (setup.write) fs::create_directories(output, error);
+    step = take_from_first(step, world);
+    newest = take_from_first(newest, world);
+    threads = set_compute_threads(take_from_first(threads, world));
+    start_as_first(objective, optimizer, world);
+  }
+
   EpochOrder order(static_cast<uint64_t>(config.seed), videos, config.train.batch);
-  BadVideos bad(setup.write ? (output / "bad.jsonl").string() : "", videos,
-                config.data.on_bad_video == "error" ? 0 : config.data.max_bad);
+  const fs::path journal = setup.write ? journal_of(output, world.rank) : fs::path();
+  std::vector<std::string> journals_of_others;
+  for (const fs::path& other : setup.write ? journals(output) : std::vector<fs::path>()) {
+    if (other != journal) journals_of_others.push_back(other.string());
+  }
+  BadVideos bad(journal.string(), videos, config.data.on_bad_video == "error" ? 0 : config.data.max_bad,
+                journals_of_others);
+  meet(world);  // nobody adds to a journal before all have read it
   OverlapHistogram histogram;
   ClipLoader::Setup loading;
   loading.dataset = &dataset;
   loading.plan = [&](const VideoInfo& video, Rng& rng) { return objective.plan(as_seen(video, config.clip), rng); };
-  loading.place = [&](int64_t n) { return order.at(n); };
+  loading.place = [&, b = batch_of_rank](int64_t n) {  // the n-th sample of this rank
+    return order.at(n / b * config.train.batch + world.rank * b + n % b);
+  };
   loading.replacement = [&](const StreamPlace& place, int64_t attempt) { return order.replacement(place, attempt); };
   loading.bad = &bad;
   loading.seed = static_cast<uint64_t>(config.seed);
-  loading.first = step * config.train.batch;
-  loading.last = std::max(loading.first, length.last_step * config.train.batch);
-  loading.batch = config.train.batch;
+  loading.first = step * batch_of_rank;
+  loading.last = std::max(loading.first, length.last_step * batch_of_rank);
+  loading.batch = batch_of_rank;
   loading.options = config.loader;
+  loading.options.workers = loader_workers(config.loader, world);
   ViewStream stream(
       loading,
       {.device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last});
 
-  Metrics metrics(setup.write ? (output / "metrics.jsonl").string() : "", step, length.last_step);
-  HealthWindow window;
+  const bool writes = setup.write && world.is_first();
+  Metrics metrics(writes ? (output / "metrics.jsonl").string() : "", step, length.last_step, world);
+  HealthWindow window(world);
   CollapseGuard guard(config.train.collapse_std, config.train.collapse_rank,
                       objective.can_collapse() ? config.train.collapse_reports : 0,
                       config.train.collapse_reports * config.train.log_every);
   std::optional<OnlineKnn> knn;
-  if (config.train.knn_every > 0) knn.emplace(config, dataset, device);
+  if (config.train.knn_every > 0) knn.emplace(config, dataset, device, world);
   TrainResult result;
   const auto epoch_at = [&](int64_t s) { return static_cast<double>(s) / static_cast<double>(length.steps_per_epoch); };
   const auto save = [&](bool last) {
     metrics.require_finite(step, newest);
     const Health health = window.measure();
     const bool low = guard.low(health, step);
-    if (low) {
+    if (low && world.is_first()) {
       log::warning("step ", step, ": the embeddings are nearly all alike (", health.line(), ")",
                    last ? "" : "; no checkpoint is written until they are not");
     }
     if (low && !last) return;  // if this is a collapse, the newest checkpoint is one from before it
-    newest = save_checkpoint(config.output, {step, config.yaml(), threads, data_hash}, objective, optimizer,
-                             low ? 0 : config.train.keep);
+    if (writes) {
+      newest = save_checkpoint(config.output, {step, config.yaml(), threads, data_hash, world.size}, objective,
+                               optimizer, low ? 0 : config.train.keep);
+    }
+    newest = take_from_first(newest, world);
   };
   int64_t clips = 0;
   double waited = 0;
   const int64_t first_step = step;
   objective.set_train_mode();
 
+  std::vector<at::Tensor> parameters;
+  for (const auto& [name, parameter] : objective.trainable()) parameters.push_back(parameter);
+  GradientSync gradients(parameters, world);
+  AgreedFlag stop(world);
   bool stopping = false;  // read once a step: a signal must not fall between the save and the loop's end
   while (step < length.last_step && !stopping) {
     const ViewBatch batch = stream.next();
     optimizer.zero_grad();
+    if (world.size > 1) seed_step(config.seed, step, world.rank);
     LossTerms terms;
     with_precision(bf16, device, [&] { terms = objective.loss(batch); });
+    gradients.expect_backward();
     terms.total.backward();
     const double lr = learning_rate(config.schedule, epoch_at(step), config.train.epochs);
     const at::Tensor norm = optimizer.step(lr);
     objective.after_step();
     metrics.add(terms, norm, batch.views.size(0));
     window.add(terms.embeddings, batch.videos());
-    clips += batch.views.size(0);
+    clips += batch.views.size(0) * world.size;
     for (const SamplePlan& plan : batch.plans) {
       if (plan.overlap) histogram.add(*plan.overlap);
     }
     ++step;
-    stopping = stop_requested.load();
+    stopping = stop.ask(stop_requested.load());
     const bool end = step == length.last_step || stopping;
     if (step % config.train.log_every == 0 || end) {
       const double wait = stream.wait_seconds() - waited;
       waited = stream.wait_seconds();
       const Health health = window.measure();
+      if (world.size > 1) bad.learn(join_texts(bad.newly_bad(), world));
       std::string extra = cat(health.json(), ",\"wait_seconds\":", number_text(wait), ",\"bad_videos\":", bad.count());
       std::string note = health.line();
       if (knn && !stopping && knn_is_due(config.train, step, length.last_step)) {
@@ -219,13 +272,17 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
       if (!log::has_terminal()) log::info(setup.name, "  ", report.line);
       guard.observe(health, step, newest);
     }
-    if (log::has_terminal()) draw_bar(setup.name, step, first_step, length.last_step, clips, start, result.loss);
+    if (log::has_terminal() && world.is_first())
+      draw_bar(setup.name, step, first_step, length.last_step, clips, start, result.loss);
     if (setup.write && (step % config.train.checkpoint_every == 0 || end)) save(end);
   }
   log::status_line("");
+  if (world.size > 1) bad.learn(join_texts(bad.newly_bad(), world));
   result.stopped = stopping && step < length.last_step;
-  if (histogram.spatial.total() > 0) log::info("labels drawn: ", histogram.text());
-  if (bad.count() > 0) log::warning("bad videos: ", bad.count(), " of ", count_text(videos), ", each replaced");
+  if (histogram.spatial.total() > 0)
+    log::info(world.size > 1 ? "labels drawn by rank 0: " : "labels drawn: ", histogram.text());
+  if (bad.count() > 0 && world.is_first())
+    log::warning("bad videos: ", bad.count(), " of ", count_text(videos), ", each replaced");
   result.steps = step;
   result.epochs = epoch_at(step);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();

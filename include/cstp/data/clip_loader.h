@@ -35,14 +35,20 @@ class BadVideos {
   ///        Existing lines are replayed: their (epoch, position, attempt) counts as bad without being tried.
   /// @param videos M; @param max_share of M that may be bad before report() throws DataError. One is tolerated in any
   ///        set, however small, unless the share is 0.
-  /// @throws DataError if the journal holds more than that already
-  BadVideos(std::string journal, int64_t videos, double max_share);
+  /// @param others journals that are replayed too and not written: those of other ranks, and of earlier runs with more
+  /// @throws DataError if the journals hold more than that already
+  BadVideos(std::string journal, int64_t videos, double max_share, const std::vector<std::string>& others = {});
   bool known(uint64_t epoch, int64_t position, int64_t attempt) const;
   /// Logs "PATH: CAUSE; the sample was replaced (bad videos so far: 3 of 9,537)". @throws DataError above the limit
   void report(const StreamPlace& place, int64_t attempt, const VideoRecord& record, const std::string& cause);
   int64_t count() const;  ///< distinct bad videos
+  /// Ranks tell each other which videos are bad, so that all count the same ones: those found here since the last call,
+  /// one a line; and those that all found. @throws DataError above the limit
+  std::string newly_bad();
+  void learn(const std::vector<std::string>& newly_bad_of_all);
 
  private:
+  void replay(const std::string& journal);
   void require_below_limit(const std::string& path, const std::string& cause) const;
   std::string journal_;
   int64_t videos_;
@@ -50,6 +56,7 @@ class BadVideos {
   mutable std::mutex mutex_;
   std::set<std::tuple<uint64_t, int64_t, int64_t>> known_;
   std::set<std::string> paths_;
+  std::string fresh_;  ///< for newly_bad()
 };
 
 /// What the loader needs of an opened video.

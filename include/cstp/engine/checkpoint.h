@@ -29,6 +29,7 @@ struct CheckpointNote {
   std::string config_yaml;
   int64_t threads = 0;
   std::string data_hash;
+  int64_t world_size = 1;  ///< ranks that trained it; a note, any number may go on
 };
 
 /// OUTPUT/checkpoints/step-00000012.safetensors. Keeps the `keep` newest (0: all).

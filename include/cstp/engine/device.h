@@ -7,10 +7,18 @@
 #include <functional>
 #include <string>
 
+#include "cstp/data/clip_loader.h"
+#include "cstp/distributed/world.h"
+
 namespace cstp {
 
-/// @param wanted auto | cpu | cuda. @throws DeviceError if a GPU is wanted and none is usable
-c10::Device select_device(const std::string& wanted);
+/// @param wanted auto | cpu | cuda. @param local_rank which of the GPUs; it becomes the process's current one
+/// @throws DeviceError if a GPU is wanted and none is usable, or there are fewer than ranks on this machine
+c10::Device select_device(const std::string& wanted, int64_t local_rank = 0);
+
+/// The ranks of this run, as the launcher's variables say: NCCL where `wanted` gives GPUs, else Gloo. A world of one
+/// without a launcher. @throws DeviceError, UsageError
+World form_world(const std::string& wanted);
 
 /// What computes, for people: "Intel(R) Xeon(R) Processor", "NVIDIA H200"; "cpu" or "cuda" where the system does not
 /// say.
@@ -19,9 +27,12 @@ std::string device_name(c10::Device device);
 /// Runs `body` under bf16 autocast on the device where `bf16`, else as it is.
 void with_precision(bool bf16, c10::Device device, const std::function<void()>& body);
 
-/// Intra-op threads of this process; 0 = OMP_NUM_THREADS where that is a number, else the cores. Bits of CPU results
-/// depend on it.
-int64_t set_compute_threads(int64_t threads);
+/// Intra-op threads of this process; 0 = OMP_NUM_THREADS where that is a number, else the cores, shared by the ranks of
+/// this machine. Bits of CPU results depend on it.
+int64_t set_compute_threads(int64_t threads, int64_t local_ranks = 1);
+
+/// Decoding threads of this rank: 0 = cores, shared by the ranks of this machine.
+int64_t loader_workers(const LoaderOptions& options, const World& world);
 
 /// Puts convolution weights into channels-last-3d memory order.
 void to_channels_last(torch::nn::Module& module);

@@ -20,9 +20,12 @@ struct LoadedBackbone {
   std::string weights;  ///< "runs/a/checkpoints/step-00000100.safetensors" or "untrained"
   WeightsNote note;     ///< the same weights, with their hash and what they were trained by
   c10::Device device = c10::kCPU;
+  World world;  ///< ranks that share the work
 };
 /// @param checkpoint "" = untrained weights, as the config's objective would start from; said in the log
-LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& checkpoint, bool allow_partial);
+/// Every rank of `world` loads by itself.
+LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& checkpoint, bool allow_partial,
+                                 const World& world = {});
 
 /// Features of every video of a split, [D,V,C]; `clips` a video.
 FeatureSet backbone_features(const LoadedBackbone& backbone, const Dataset& dataset, int64_t clips,

@@ -11,6 +11,7 @@
 #include "cstp/augment/render.h"
 #include "cstp/data/clip_loader.h"
 #include "cstp/data/dataset.h"
+#include "cstp/distributed/world.h"
 #include "cstp/engine/run_config.h"
 
 namespace cstp {
@@ -25,6 +26,7 @@ struct FeatureOptions {
   bool bf16 = false;
   bool channels_last = true;
   std::string what;  ///< shown in progress lines: "test features"
+  World world;       ///< each rank takes a part of the videos; the result is whole on every rank
 };
 
 /// Rows of the videos that decoded, in the order of the data set.

@@ -7,10 +7,14 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
+
+#include "cstp/distributed/world.h"
 
 namespace cstp {
 
@@ -37,15 +41,23 @@ class HealthWindow {
   static constexpr int64_t kRows = 1024;      ///< at most
   static constexpr int64_t kNewestRows = 32;  ///< at least so many tell the std, which so follows the run closely
 
+  /// @param world ranks that share the window: each keeps its part of kRows, and they are joined when it is measured
+  explicit HealthWindow(World world = {}) : world_(std::move(world)) {}
+
   /// @param embeddings [V*B,C], view-major, without gradient; of a step with more than kRows rows the first videos
   /// count
   /// @param videos B
   void add(const at::Tensor& embeddings, int64_t videos);
-  /// Costs a matrix product and the eigenvalues of a min(N,C)-square matrix, and waits for the device.
+  /// The same on every rank; all must ask. Costs a matrix product and the eigenvalues of a min(N,C)-square matrix, and
+  /// waits for the device.
   Health measure() const;
   bool empty() const { return steps_.empty(); }
 
  private:
+  Health measured() const;
+  int64_t most_rows() const { return std::max<int64_t>(1, kRows / world_.size); }
+
+  World world_;
   std::deque<at::Tensor> steps_;  ///< [V,B,C] f32 each
   int64_t rows_ = 0;
 };

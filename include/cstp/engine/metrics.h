@@ -14,7 +14,8 @@ namespace cstp {
 class Metrics {
  public:
   /// @param path metrics.jsonl; lines of steps after `first_step` (of a run that was killed) are dropped. "" = no file
-  Metrics(std::string path, int64_t first_step, int64_t total_steps);
+  /// @param world whose ranks the means are over; all of them report, and check, at the same steps
+  Metrics(std::string path, int64_t first_step, int64_t total_steps, World world = {});
 
   /// Adds one step; no host read.
   void add(const LossTerms& terms, const at::Tensor& gradient_norm, int64_t clips);
@@ -38,7 +39,9 @@ class Metrics {
 
  private:
   std::string non_finite(const std::vector<double>& means) const;
+  std::vector<double> means_over_ranks() const;
 
+  World world_;
   std::string path_;
   int64_t total_steps_;
   int64_t first_step_;

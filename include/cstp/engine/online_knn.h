@@ -21,7 +21,8 @@ class OnlineKnn {
   /// The gallery is drawn from `train`, the queries from the test split. Where the data has no test split with the same
   /// classes, the queries are a tenth of `train`, left out of the gallery; the log says so.
   /// @throws ConfigError if no training video has a label
-  OnlineKnn(const RunConfig& config, const Dataset& train, c10::Device device);
+  /// @param world all its ranks score at the same steps, each a part of the videos
+  OnlineKnn(const RunConfig& config, const Dataset& train, c10::Device device, World world = {});
 
   struct Score {
     std::optional<double> top1;  ///< absent if nothing could be decoded
@@ -37,6 +38,7 @@ class OnlineKnn {
  private:
   RunConfig config_;
   c10::Device device_;
+  World world_;
   Dataset gallery_, queries_;
 };
 

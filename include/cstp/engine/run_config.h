@@ -20,8 +20,9 @@ struct TrainOptions {
   std::string precision = "f32";  ///< f32 | bf16 (autocast; losses stay f32)
   std::string device = "auto";    ///< auto | cpu | cuda
   bool channels_last = true;      ///< memory order of weights and activations
-  int64_t threads = 0;            ///< intra-op threads, 0 = cores; recorded in the checkpoint (bits depend on it)
-  int64_t max_steps = 0;          ///< stops early, the schedule keeps its length; 0 = no
+  int64_t threads = 0;  ///< intra-op threads a rank, 0 = cores; recorded in the checkpoint (bits depend on it)
+  std::string sync_norm = "auto";  ///< auto: batch norms see the batches of all ranks | off: each its own rank's
+  int64_t max_steps = 0;           ///< stops early, the schedule keeps its length; 0 = no
   int64_t log_every = 20;
   int64_t checkpoint_every = 1000;
   int64_t keep = 3;              ///< newest checkpoints kept; 0 = all

@@ -25,6 +25,7 @@ struct TrainSetup {
   bool write = true;   ///< checkpoints, metrics.jsonl, config.yaml under config.output
   bool fresh = false;  ///< start over: earlier checkpoints and metrics are moved aside
   std::string name;    ///< shown in log lines, e.g. "pre-training"
+  World world;         ///< ranks that share every batch; see below
 };
 
 /// Steps and epochs of a run.
@@ -36,7 +37,14 @@ struct TrainLength {
 TrainLength train_length(const RunConfig& config, int64_t videos);
 
 /// Trains `objective` on `dataset`. Resumes from the newest checkpoint of config.output where there is one.
-/// @throws CheckpointError if the run folder belongs to another configuration (key, old, new) or data set
+///
+/// On several ranks every one calls this with the same arguments but its place, and with an objective that was built
+/// for that world. train.batch is the global batch: rank r takes the r-th part of every step's positions, so neither
+/// the batches nor the updates depend on how many ranks there are, and a run may go on with another number. Rank 0
+/// alone reads checkpoints, which the others get from it, and writes them, metrics.jsonl and the configuration. Each
+/// rank journals its own bad videos (bad.jsonl, bad-1.jsonl, ...) and replays those of all.
+/// @throws ConfigError if train.batch is not divisible by the ranks, CheckpointError if the run folder belongs to
+/// another configuration (key, old, new) or data set
 TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& objective, const TrainSetup& setup);
 
 /// Asks every training loop of this process to save and leave at its next step (called from signal handlers).
