@@ -8,7 +8,9 @@
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/ranks.h"
 #include "cstp/engine/checkpoint.h"
+#include "cstp/engine/device.h"
 
 namespace cstp {
 
@@ -36,6 +38,21 @@ void add_common_options(CLI::App& command, CommonOptions& options, bool with_che
   }
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.add_flag("--dry-run", options.dry_run, "check everything, print the plan, run nothing");
+}
+
+void add_launch_options(CLI::App& command, CommonOptions& options) {
+  command.add_option("--gpus", options.launch.gpus, "start one rank per GPU on this machine: 0-3, or 0,2");
+  command.add_option("--ranks", options.launch.ranks, "start so many ranks on this machine's CPU")
+      ->check(CLI::Range(1, 1024));
+}
+
+ExitCode on_ranks(const CommonOptions& options, const RunConfig& config,
+                  const std::function<ExitCode(const World&)>& work) {
+  if (options.launch.asked() && !is_launched()) return static_cast<ExitCode>(launch_ranks(options.launch));
+  const World world = form_world(config.train.device);
+  ExitCode code = ExitCode::done;
+  run_as_rank(world, [&] { code = work(world); });
+  return code;
 }
 
 int run_app(int argc, const char* const* argv) {
@@ -66,7 +83,11 @@ int run_app(int argc, const char* const* argv) {
     throw UsageError(cat(error.what(), known || near.empty() ? "" : cat("; did you mean '", near, "'?"),
                          " (cstp --help", known ? cat(", cstp ", first, " --help") : "", ")"));
   }
-  log::configure(quiet ? log::Level::warning : verbose ? log::Level::debug : log::Level::info);
+  const auto place = launch_place();
+  log::configure(quiet     ? log::Level::warning
+                 : verbose ? log::Level::debug
+                           : log::Level::info,
+                 place ? static_cast<int>(place->rank) : 0);
   for (const auto& command : commands) {
     if (command->app->parsed()) return static_cast<int>(command->run());
   }

@@ -1,9 +1,11 @@
 /// The commands of the program: options in, a result printed, an exit code out. Each in its own file.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cstp/cli/launcher.h"
 #include "cstp/core/error.h"
 #include "cstp/data/dataset.h"
 #include "cstp/engine/run_config.h"
@@ -23,6 +25,7 @@ struct CommonOptions {
   bool allow_partial = false;
   bool json = false;
   bool dry_run = false;
+  LaunchOptions launch;  ///< --gpus, --ranks
 
   /// The configuration with --set and --output applied.
   RunConfig load() const;
@@ -45,6 +48,14 @@ std::unique_ptr<Command> make_retrieve_command(CLI::App& app);
 std::unique_ptr<Command> make_embed_command(CLI::App& app);
 std::unique_ptr<Command> make_inspect_command(CLI::App& app);
 std::unique_ptr<Command> make_synth_command(CLI::App& app);
+
+/// Adds --gpus and --ranks to a command whose work ranks can share.
+void add_launch_options(CLI::App& command, CommonOptions& options);
+
+/// Does a command's work on the ranks that are asked for: starts them, or is one of them. @param work gets the world
+/// @return its exit code; of rank 0 where there are several in this process's place
+ExitCode on_ranks(const CommonOptions& options, const RunConfig& config,
+                  const std::function<ExitCode(const World&)>& work);
 
 /// Opens a split and logs what it is.
 Dataset open_and_report(const RunConfig& config, Split split);

@@ -39,6 +39,7 @@ class EmbedCommand final : public Command {
   explicit EmbedCommand(CLI::App& parent) {
     app = parent.add_subcommand("embed", "one L2-normalised embedding a video: embeddings.npy and embeddings.csv");
     add_common_options(*app, options_, true);
+    add_launch_options(*app, options_);
     app->add_option("--split", split_, "train | test | all: whichever of the two the data has (default)")
         ->check(CLI::IsMember({"train", "test", "all"}));
   }
@@ -49,7 +50,12 @@ class EmbedCommand final : public Command {
       std::cout << dry_run_text(config, "embed");
       return ExitCode::done;
     }
-    const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial);
+    return on_ranks(options_, config, [&](const World& world) { return embed_on(config, world); });
+  }
+
+ private:
+  ExitCode embed_on(const RunConfig& config, const World& world) const {
+    const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial, world);
     std::vector<at::Tensor> matrices;
     std::string csv = "row,path,label,class,split\n";
     int64_t rows = 0;
@@ -69,6 +75,7 @@ class EmbedCommand final : public Command {
                          named ? dataset->classes[static_cast<size_t>(video.label)] : "", name});
       }
     }
+    if (!world.is_first()) return ExitCode::done;
     const int64_t dim = backbone.network->features();
     const std::filesystem::path npy = options_.output.ends_with(".npy")
                                           ? std::filesystem::path(options_.output)
@@ -96,7 +103,6 @@ class EmbedCommand final : public Command {
     return ExitCode::done;
   }
 
- private:
   /// With --split all, a list data set may name only one of its two files.
   std::optional<Dataset> open_if_given(const RunConfig& config, Split split) const {
     const std::string& list = split == Split::train ? config.data.train : config.data.test;

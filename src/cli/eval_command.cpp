@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/distributed/collectives.h"
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
 #include "cstp/engine/downstream.h"
@@ -71,6 +72,7 @@ class EvalCommand final : public Command {
         "eval",
         "accuracy of a backbone (linear probe, fine-tuning, k-NN), or of the heads on held-out plans (pretext)");
     add_common_options(*app, options_, true);
+    add_launch_options(*app, options_);
     app->add_option("--protocol", protocol_,
                     "linear | finetune | knn | pretext, with the config's settings (default: its eval.protocol), or "
                     "the name of a protocol, with that protocol's");
@@ -94,8 +96,17 @@ class EvalCommand final : public Command {
                        settings_hash(protocol_settings(config, kind)), ")\n", dry_run_text(config, "eval"));
       return ExitCode::done;
     }
-    const std::vector<SplitResult> results =
-        kind == "pretext" ? run_pretext(config, splits) : run_splits(config, splits);
+    return on_ranks(options_, config, [&](const World& world) { return evaluate_on(config, splits, world); });
+  }
+
+ private:
+  ExitCode evaluate_on(const RunConfig& config, const std::vector<int64_t>& splits, const World& world) const {
+    const bool pretext = config.eval.protocol == "pretext";
+    if (pretext && world.size > 1) {
+      throw UsageError("--protocol pretext runs on one rank: its loss depends on which videos share a batch");
+    }
+    const std::vector<SplitResult> results = pretext ? run_pretext(config, splits) : run_splits(config, splits, world);
+    if (!world.is_first()) return ExitCode::done;
     const SplitResult whole = results.size() == 1 ? results[0] : summary(results, config.output);
     print(whole, results);
     const bool measured = std::all_of(results.begin(), results.end(),
@@ -104,7 +115,6 @@ class EvalCommand final : public Command {
     return measured && !whole.file.empty() ? ExitCode::done : ExitCode::data;
   }
 
- private:
   /// A kind is set behind the other assignments, a named protocol's settings before them: what departs is then said.
   void choose_protocol() {
     if (protocol_.empty()) return;
@@ -134,8 +144,10 @@ class EvalCommand final : public Command {
     }
   }
 
-  std::vector<SplitResult> run_splits(const RunConfig& config, const std::vector<int64_t>& splits) const {
-    LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial);
+  /// On several ranks all share the work, and the results are rank 0's alone.
+  std::vector<SplitResult> run_splits(const RunConfig& config, const std::vector<int64_t>& splits,
+                                      const World& world) const {
+    LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial, world);
     const int64_t parameters = parameter_count(*backbone.network);
     std::vector<SplitResult> results;
     for (const int64_t split : splits) {
@@ -145,15 +157,18 @@ class EvalCommand final : public Command {
                                                     backbone.note, parameters, backbone.device);
       const ResultFolder folder(config.output, provenance,
                                 result_key(backbone.config, provenance, data.train, data.test));
-      if (auto stored = reused(folder)) {
-        results.push_back(std::move(*stored));
+      auto stored = world.is_first() ? reused(folder) : std::nullopt;
+      if (take_from_first(stored ? 1 : 0, world) == 1) {
+        if (stored) results.push_back(std::move(*stored));
         continue;
       }
       const bool cached = config.eval.protocol == "linear" && config.eval.linear.features == "cached";
       const bool trains = config.eval.protocol != "knn" && !cached;
-      const bool start_over = trains && folder.begin_training();
+      const bool start_over =
+          take_from_first(trains && world.is_first() && folder.begin_training() ? 1 : 0, world) == 1;
       const ProtocolResult result =
           run_protocol(backbone, data, config.eval.protocol, folder.path(), start_over || fresh_);
+      if (!world.is_first()) continue;
       SplitResult& done = results.emplace_back();
       done.document = result_document(result, data.classes, provenance);
       if (result.decoded == 0) continue;

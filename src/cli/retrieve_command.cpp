@@ -65,6 +65,7 @@ class RetrieveCommand final : public Command {
   explicit RetrieveCommand(CLI::App& parent) {
     app = parent.add_subcommand("retrieve", "nearest-neighbour retrieval: gallery = train, queries = test");
     add_common_options(*app, options_, true);
+    add_launch_options(*app, options_);
     auto* html = app->add_option("--html", page_.folder,
                                  "also write a page: queries with their neighbours as playing clips, per-class recall; "
                                  "open FOLDER/index.html")
@@ -85,13 +86,19 @@ class RetrieveCommand final : public Command {
                        settings_hash(protocol_settings(config, "retrieve")), ")\n", dry_run_text(config, "retrieve"));
       return ExitCode::done;
     }
-    const bool page_wanted = app->count("--html") > 0;
+    return on_ranks(options_, config, [&](const World& world) { return retrieve_on(config, world); });
+  }
+
+ private:
+  ExitCode retrieve_on(const RunConfig& config, const World& world) const {
+    const bool page_wanted = app->count("--html") > 0 && world.is_first();
     if (page_wanted) warn_of_a_bad_page_folder();
     const Dataset gallery = open_and_report(config, Split::train);
     const Dataset queries = open_and_report(config, Split::test);
-    const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial);
+    const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial, world);
     const FeatureSet gallery_features = backbone_features(backbone, gallery, config.eval.clips, "gallery");
     const FeatureSet query_features = backbone_features(backbone, queries, config.eval.clips, "queries");
+    if (!world.is_first()) return ExitCode::done;
     Retrieval result;
     const bool measured = gallery_features.decoded() > 0 && query_features.decoded() > 0;
     if (measured) {
@@ -100,9 +107,8 @@ class RetrieveCommand final : public Command {
     } else {
       for (const int64_t k : config.eval.topk) result.recall.emplace_back(k, std::nullopt);
     }
-    const Provenance provenance =
-        make_provenance(backbone.config, "retrieve", gallery, queries, backbone.note,
-                        parameter_count(*backbone.network), backbone.device);
+    const Provenance provenance = make_provenance(backbone.config, "retrieve", gallery, queries, backbone.note,
+                                                  parameter_count(*backbone.network), backbone.device);
     Document document = retrieval_document(result, gallery_features, query_features, provenance);
     bool stored = true;
     std::string file;
@@ -128,7 +134,6 @@ class RetrieveCommand final : public Command {
     return stored ? ExitCode::done : ExitCode::data;
   }
 
- private:
   /// Before the hours of work. The numbers are computed all the same: they are what the command is for.
   void warn_of_a_bad_page_folder() const {
     try {

@@ -19,6 +19,7 @@ class TrainCommand final : public Command {
     app = parent.add_subcommand("train",
                                 "pre-train (or fine-tune) a backbone; the same command on the same output resumes");
     add_common_options(*app, options_, true);
+    add_launch_options(*app, options_);
     app->add_flag("--fresh", fresh_, "start over in a used run folder; what was there is moved aside");
   }
 
@@ -28,18 +29,26 @@ class TrainCommand final : public Command {
       std::cout << dry_run_text(config, "train");
       return ExitCode::done;
     }
+    return on_ranks(options_, config, [&](const World& world) { return train_on(config, world); });
+  }
+
+ private:
+  ExitCode train_on(const RunConfig& config, const World& world) const {
     const Dataset dataset = open_and_report(config, Split::train);
     torch::manual_seed(static_cast<uint64_t>(config.seed));
     ObjectiveParts parts;
     parts.clip = config.clip;
     parts.classes = static_cast<int64_t>(dataset.classes.size());
     parts.make_backbone = [&] { return make_backbone(config.model); };
+    parts.world = world;
     const auto objective = make_objective(config.objective, parts);
     if (!options_.checkpoint.empty()) {
       const BackboneFile file = read_backbone_file(options_.checkpoint);
       log::info(file.path, ": ", load_backbone(file, *objective->backbone(), options_.allow_partial).text());
     }
-    const TrainResult result = train(config, dataset, *objective, {.write = true, .fresh = fresh_, .name = "train"});
+    const TrainResult result =
+        train(config, dataset, *objective, {.write = true, .fresh = fresh_, .name = "train", .world = world});
+    if (!world.is_first()) return result.stopped ? ExitCode::stopped : ExitCode::done;
     if (options_.json) {
       std::cout << nlohmann::ordered_json{{"steps", result.steps},     {"epochs", result.epochs},
                                           {"seconds", result.seconds}, {"clips_per_second", result.clips_per_second},
@@ -56,7 +65,6 @@ class TrainCommand final : public Command {
     return ExitCode::stopped;
   }
 
- private:
   CommonOptions options_;
   bool fresh_ = false;
 };
