@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -79,25 +80,29 @@ class Program {
   }
 
   /// Starts without waiting; stdout and stderr go to files.
-  pid_t start(const std::vector<std::string>& arguments) const {
-    std::vector<char*> argv = {const_cast<char*>(CSTP_PROGRAM)};
+  pid_t start(const std::vector<std::string>& arguments) const { return start_other(CSTP_PROGRAM, arguments); }
+  /// Another program, with more variables in its environment. @param name of its files
+  pid_t start_other(const std::string& program, const std::vector<std::string>& arguments,
+                    const std::map<std::string, std::string>& variables = {}, const std::string& name = "") const {
+    std::vector<char*> argv = {const_cast<char*>(program.c_str())};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     const pid_t child = ::fork();
     if (child == 0) {
-      redirect(path("stdout"), STDOUT_FILENO);
-      redirect(path("stderr"), STDERR_FILENO);
+      redirect(path("stdout" + name), STDOUT_FILENO);
+      redirect(path("stderr" + name), STDERR_FILENO);
+      for (const auto& [variable, value] : variables) ::setenv(variable.c_str(), value.c_str(), 1);
       if (::chdir(folder_.c_str()) != 0) ::_exit(126);  // configs must be found from any folder
-      ::execv(CSTP_PROGRAM, argv.data());
+      ::execv(program.c_str(), argv.data());
       ::_exit(127);
     }
     return child;
   }
-  Outcome finish(pid_t child) const {
+  Outcome finish(pid_t child, const std::string& name = "") const {
     int status = 0;
     ::waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_text_file(path("stdout")),
-            read_text_file(path("stderr"))};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_text_file(path("stdout" + name)),
+            read_text_file(path("stderr" + name))};
   }
 
  private:
