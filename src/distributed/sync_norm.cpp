@@ -29,11 +29,24 @@ at::Tensor beside(const at::Tensor& channel_values, const at::Tensor& x) {
   return channel_values.to(x.scalar_type()).reshape(shape);
 }
 
+/// Not inputs of the function: nothing is differentiated through them.
+struct Running {
+  at::Tensor mean, var;
+  double momentum;
+};
+
+/// An autograd function takes no undefined tensor; a norm without scale and shift passes empty ones.
+at::Tensor or_empty(const at::Tensor& values, const at::Tensor& x) {
+  return values.defined() ? values : at::empty({0}, x.options().memory_format(at::MemoryFormat::Contiguous));
+}
+std::optional<at::Tensor> or_none(const at::Tensor& values) {
+  return values.numel() > 0 ? std::optional(values) : std::nullopt;
+}
+
 class SyncNorm : public torch::autograd::Function<SyncNorm> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& running_mean, const at::Tensor& running_var,
-                            double momentum, double eps, const World& world) {
+                            const at::Tensor& bias, Running running, double eps, const World& world) {
     const std::vector<int64_t> dims = reduced_dims(x);
     const int64_t channels = x.size(1);
     const int64_t own = x.numel() / channels;
@@ -47,15 +60,16 @@ class SyncNorm : public torch::autograd::Function<SyncNorm> {
     const at::Tensor count = sums.narrow(0, 2 * channels, 1);
     const at::Tensor mean = sums.narrow(0, 0, channels) / count;
     const at::Tensor var = (sums.narrow(0, channels, channels) / count - mean.square()).clamp_min(0);
-    if (running_mean.defined()) {
-      at::Tensor(running_mean).mul_(1 - momentum).add_(mean.to(running_mean.scalar_type()), momentum);
+    if (running.mean.defined()) {
+      running.mean.mul_(1 - running.momentum).add_(mean.to(running.mean.scalar_type()), running.momentum);
       const at::Tensor unbiased = var * (count / (count - 1));
-      at::Tensor(running_var).mul_(1 - momentum).add_(unbiased.to(running_var.scalar_type()), momentum);
+      running.var.mul_(1 - running.momentum).add_(unbiased.to(running.var.scalar_type()), running.momentum);
     }
     context->save_for_backward({x, weight, mean, at::rsqrt(var + eps), count});
     context->saved_data["world"] = hold(world);
     // In eval mode, with the statistics given, LibTorch's norm is the affine map in one pass.
-    return std::get<0>(at::native_batch_norm(x, weight, bias, mean.to(wide.scalar_type()), var.to(wide.scalar_type()),
+    return std::get<0>(at::native_batch_norm(x, or_none(weight), or_none(bias), mean.to(wide.scalar_type()),
+                                             var.to(wide.scalar_type()),
                                              /*training=*/false, /*momentum=*/0, eps));
   }
 
@@ -73,12 +87,12 @@ class SyncNorm : public torch::autograd::Function<SyncNorm> {
     const at::Tensor shift = sums.narrow(0, 0, channels) / count;
     const at::Tensor slope = sums.narrow(0, channels, channels) / count * inverse.square();
     at::Tensor scale = inverse;
-    if (weight.defined()) scale = scale * weight.to(at::kDouble);
+    if (weight.numel() > 0) scale = scale * weight.to(at::kDouble);
     const at::Tensor dx =
         ((dy - beside(shift, dy) - centred * beside(slope, dy)) * beside(scale, dy)).to(x.scalar_type());
-    variable_list result(8);
+    variable_list result(6);
     result[0] = dx;
-    if (weight.defined()) {  // of this rank's rows alone: the gradient sync adds the ranks up
+    if (weight.numel() > 0) {  // of this rank's rows alone: the gradient sync adds the ranks up
       result[1] = (own_dot.to(at::kDouble) * inverse).to(weight.scalar_type());
       result[2] = own_dy.to(weight.scalar_type());
     }
@@ -107,7 +121,8 @@ at::Tensor sync_norm(const at::Tensor& x, const at::Tensor& weight, const at::Te
                      const at::Tensor& running_mean, const at::Tensor& running_var, double momentum, double eps,
                      const World& world) {
   check(x.dim() >= 2 && x.numel() > 0, "sync_norm: wanted rows of channels");
-  return SyncNorm::apply(x, weight, bias, running_mean, running_var, momentum, eps, world);
+  return SyncNorm::apply(x, or_empty(weight, x), or_empty(bias, x), Running{running_mean, running_var, momentum}, eps,
+                         world);
 }
 
 at::Tensor Norm1dImpl::forward(const at::Tensor& x) {

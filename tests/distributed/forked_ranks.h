@@ -111,9 +111,10 @@ inline void on_ranks(int64_t size, const std::function<void(const World&)>& body
   }
 }
 
-/// For bodies, which have no EXPECT of their own: a rank's failure is what it throws.
+/// For bodies, which have no EXPECT of their own: a rank's failure is what it throws. (A logic error: others may be
+/// taken for a broken exchange, which waits for the name of a lost rank.)
 inline void require(bool condition, const std::string& text) {
-  if (!condition) throw std::runtime_error(text);
+  if (!condition) throw std::logic_error(text);
 }
 
 inline void require_close(const at::Tensor& a, const at::Tensor& b, double tolerance, const std::string& what) {
