@@ -84,6 +84,9 @@ CSTP_HD double triangle_weight(double distance) {
 /// Weights of "L" in Pillow and of rgb_to_grayscale in torchvision (ITU-R BT.601).
 CSTP_HD float luma(Rgb p) { return 0.299F * p.r + 0.587F * p.g + 0.114F * p.b; }
 
+/// Weights of TensorFlow's rgb_to_grayscale, which sum to 0.9999.
+CSTP_HD float tensorflow_luma(Rgb p) { return 0.2989F * p.r + 0.587F * p.g + 0.114F * p.b; }
+
 CSTP_HD Rgb adjust_brightness(Rgb p, float factor) {
   return {clamp01(factor * p.r), clamp01(factor * p.g), clamp01(factor * p.b)};
 }
@@ -94,9 +97,30 @@ CSTP_HD Rgb adjust_contrast(Rgb p, float factor, float mean) {
   return {clamp01(factor * p.r + rest), clamp01(factor * p.g + rest), clamp01(factor * p.b + rest)};
 }
 
+/// `mean` is each channel's mean over the whole clip. (TensorFlow's adjust_contrast on a clip laid out as one tall
+/// image: CVRL, released code.)
+CSTP_HD Rgb adjust_channel_contrast(Rgb p, float factor, Rgb mean) {
+  return {clamp01((p.r - mean.r) * factor + mean.r), clamp01((p.g - mean.g) * factor + mean.g),
+          clamp01((p.b - mean.b) * factor + mean.b)};
+}
+
 CSTP_HD Rgb adjust_saturation(Rgb p, float factor) {
   const float rest = (1.0F - factor) * luma(p);
   return {clamp01(factor * p.r + rest), clamp01(factor * p.g + rest), clamp01(factor * p.b + rest)};
+}
+
+/// Scales and clips the S of HSV, which keeps V: every channel's distance from the highest grows by min(factor, 1/S).
+/// (TensorFlow's adjust_saturation.)
+CSTP_HD Rgb adjust_hsv_saturation(Rgb p, float factor) {
+  const float rg_high = p.r > p.g ? p.r : p.g;
+  const float rg_low = p.r > p.g ? p.g : p.r;
+  const float high = rg_high > p.b ? rg_high : p.b;
+  const float low = rg_low < p.b ? rg_low : p.b;
+  const float chroma = high - low;
+  const float most = chroma > 0.0F ? high / chroma : factor;  // 1/S; a grey pixel stays as it is
+  const float scale = factor < most ? factor : most;
+  return {clamp01(high - scale * (high - p.r)), clamp01(high - scale * (high - p.g)),
+          clamp01(high - scale * (high - p.b))};
 }
 
 /// One channel of HSV -> RGB without branches: v - v*s*clamp(min(k, 4-k), 0, 1), k = (offset + 6h) mod 6, with offset

@@ -106,6 +106,25 @@ double luma_sum(const RgbPlanes& rgb) {
 }
 
 CSTP_MULTIVERSION
+std::array<double, 3> channel_sums(const RgbPlanes& rgb) {
+  constexpr int64_t kLanes = 16;  // as in luma_sum()
+  std::array<double, 3> sums{};
+  const int64_t whole = rgb.n / kLanes * kLanes;
+  for (int channel = 0; channel < 3; ++channel) {
+    const float* values = rgb.plane(channel);
+    std::array<double, kLanes> lanes{};
+    for (int64_t i = 0; i < whole; i += kLanes) {
+      for (int64_t lane = 0; lane < kLanes; ++lane)
+        lanes[static_cast<size_t>(lane)] += static_cast<double>(values[i + lane]);
+    }
+    double& sum = sums[static_cast<size_t>(channel)];
+    for (const double lane : lanes) sum += lane;
+    for (int64_t i = whole; i < rgb.n; ++i) sum += static_cast<double>(values[i]);
+  }
+  return sums;
+}
+
+CSTP_MULTIVERSION
 void change_brightness(const RgbPlanes& rgb, float factor) {
   for_each_pixel(
       rgb, [factor](Rgb p) __attribute__((always_inline)) { return adjust_brightness(p, factor); });
@@ -115,6 +134,18 @@ CSTP_MULTIVERSION
 void change_contrast(const RgbPlanes& rgb, float factor, float mean) {
   for_each_pixel(
       rgb, [ factor, mean ](Rgb p) __attribute__((always_inline)) { return adjust_contrast(p, factor, mean); });
+}
+
+CSTP_MULTIVERSION
+void change_channel_contrast(const RgbPlanes& rgb, float factor, Rgb mean) {
+  for_each_pixel(
+      rgb, [ factor, mean ](Rgb p) __attribute__((always_inline)) { return adjust_channel_contrast(p, factor, mean); });
+}
+
+CSTP_MULTIVERSION
+void change_hsv_saturation(const RgbPlanes& rgb, float factor) {
+  for_each_pixel(
+      rgb, [factor](Rgb p) __attribute__((always_inline)) { return adjust_hsv_saturation(p, factor); });
 }
 
 CSTP_MULTIVERSION
@@ -130,7 +161,15 @@ void change_hue(const RgbPlanes& rgb, float shift) {
 }
 
 CSTP_MULTIVERSION
-void make_grey(const RgbPlanes& rgb) {
+void make_grey(const RgbPlanes& rgb, ColorRule rule) {
+  if (rule == ColorRule::tensorflow) {
+    for_each_pixel(
+        rgb, [](Rgb p) __attribute__((always_inline)) {
+          const float grey = tensorflow_luma(p);
+          return Rgb{grey, grey, grey};
+        });
+    return;
+  }
   for_each_pixel(
       rgb, [](Rgb p) __attribute__((always_inline)) {
         const float grey = luma(p);
@@ -150,8 +189,9 @@ void solarize(const RgbPlanes& rgb, float threshold) {
   for (int64_t i = 0; i < 3 * rgb.n; ++i) values[i] = solarize(values[i], threshold);
 }
 
-std::vector<float> gaussian_kernel(double sigma, int64_t size) {
-  const int64_t radius = std::min(static_cast<int64_t>(std::ceil(3 * sigma)), size - 1);
+std::vector<float> gaussian_kernel(double sigma, int64_t size, int64_t taps) {
+  const int64_t wanted = taps > 0 ? taps / 2 : static_cast<int64_t>(std::ceil(3 * sigma));
+  const int64_t radius = std::min(wanted, size - 1);
   std::vector<double> weights;
   double sum = 0;
   for (int64_t i = -radius; i <= radius; ++i) {
@@ -164,13 +204,16 @@ std::vector<float> gaussian_kernel(double sigma, int64_t size) {
   return kernel;
 }
 
-void blur(float* plane, int64_t size, std::span<const float> kernel, std::vector<float>& scratch) {
+void blur(float* plane, int64_t size, std::span<const float> kernel, BlurBorder border, std::vector<float>& scratch) {
   const auto radius = static_cast<int64_t>(kernel.size() / 2);
   const int64_t width = padded_width(size);
-  scratch.resize(static_cast<size_t>(size * width + 2 * width + 2 * radius));
+  scratch.resize(static_cast<size_t>(size * width + 3 * width + 2 * radius));
   float* copy = scratch.data();         // [S, width] the plane, rows padded
-  float* padded = copy + size * width;  // one row with its reflected borders
+  float* padded = copy + size * width;  // one row with its borders
   float* mixed = padded + width + 2 * radius;
+  float* nothing = mixed + width;  // a row of zeros
+  const bool reflects = border == BlurBorder::reflect;
+  std::fill_n(nothing, width, 0.0F);
   for (int64_t y = 0; y < size; ++y) {
     std::copy_n(plane + y * size, size, copy + y * width);
     std::fill_n(copy + y * width + size, width - size, 0.0F);
@@ -178,13 +221,15 @@ void blur(float* plane, int64_t size, std::span<const float> kernel, std::vector
   std::fill_n(padded, width + 2 * radius, 0.0F);
   std::vector<const float*> rows(kernel.size());
   for (int64_t y = 0; y < size; ++y) {
-    for (int64_t k = -radius; k <= radius; ++k)
-      rows[static_cast<size_t>(k + radius)] = copy + reflected(y + k, size) * width;
+    for (int64_t k = -radius; k <= radius; ++k) {
+      const bool inside = y + k >= 0 && y + k < size;
+      rows[static_cast<size_t>(k + radius)] = inside || reflects ? copy + reflected(y + k, size) * width : nothing;
+    }
     mix_rows(rows.data(), kernel, width, mixed);
     std::copy_n(mixed, size, padded + radius);
     for (int64_t x = 1; x <= radius; ++x) {
-      padded[radius - x] = mixed[x];
-      padded[radius + size - 1 + x] = mixed[size - 1 - x];
+      padded[radius - x] = reflects ? mixed[x] : 0.0F;
+      padded[radius + size - 1 + x] = reflects ? mixed[size - 1 - x] : 0.0F;
     }
     for (size_t k = 0; k < kernel.size(); ++k) rows[k] = padded + k;
     mix_rows(rows.data(), kernel, width, mixed);

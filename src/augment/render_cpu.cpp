@@ -66,7 +66,13 @@ void apply_jitter(std::span<const ColorOp> ops, const ColorPlan& color, const Rg
   for (const ColorOp op : ops) {
     switch (op) {
       case ColorOp::brightness: change_brightness(rgb, static_cast<float>(color.brightness)); break;
-      case ColorOp::saturation: change_saturation(rgb, static_cast<float>(color.saturation)); break;
+      case ColorOp::saturation:
+        if (color.rule == ColorRule::tensorflow) {
+          change_hsv_saturation(rgb, static_cast<float>(color.saturation));
+        } else {
+          change_saturation(rgb, static_cast<float>(color.saturation));
+        }
+        break;
       case ColorOp::hue: change_hue(rgb, static_cast<float>(color.hue)); break;
       case ColorOp::contrast: check(false, "contrast is applied to the clip, not to a frame");
     }
@@ -88,10 +94,11 @@ InputAffine input_affine(const InputOptions& input) {
 /// What follows the jitter; then the planes become pixels of the network's range, in their own memory.
 void finish_frame(const ColorPlan& color, size_t t, std::span<const float> kernel, const InputAffine& range,
                   int64_t size, Scratch& scratch, const RgbPlanes& rgb) {
-  if (color.grey) make_grey(rgb);
+  if (color.grey) make_grey(rgb, color.rule);
   if (!color.grey_channel.empty()) copy_channel(rgb, color.grey_channel[t]);
   if (!kernel.empty()) {
-    for (int channel = 0; channel < 3; ++channel) blur(rgb.plane(channel), size, kernel, scratch.blur);
+    for (int channel = 0; channel < 3; ++channel)
+      blur(rgb.plane(channel), size, kernel, color.blur_border, scratch.blur);
   }
   if (color.solarize <= 1) solarize(rgb, static_cast<float>(color.solarize));
   scratch.frame.assign(rgb.data, rgb.data + 3 * rgb.n);
@@ -106,7 +113,35 @@ void check_plan(const ViewPlan& view, int64_t size, size_t out_size) {
   check(color.grey_channel.empty() || color.grey_channel.size() == view.frames.size(), "one grey channel per frame");
   check(std::ranges::all_of(color.grey_channel, [](int8_t c) { return c >= 0 && c < 3; }),
         "a grey channel is 0, 1 or 2");
+  check(color.blur_taps == 0 || color.blur_taps % 2 == 1, "a blur has a middle: an odd number of taps");
 }
+
+/// What the contrast needs of the whole clip.
+struct ClipSums {
+  double luma = 0;
+  std::array<double, 3> channels{};
+
+  void add(const RgbPlanes& rgb, ColorRule rule) {
+    if (rule == ColorRule::torchvision) {
+      luma += luma_sum(rgb);
+      return;
+    }
+    const std::array<double, 3> sums = channel_sums(rgb);
+    for (size_t c = 0; c < channels.size(); ++c) channels[c] += sums[c];
+  }
+  /// @param pixels of a frame
+  void change_contrast_of(const RgbPlanes& rgb, const ColorPlan& color, int64_t pixels, size_t frames) const {
+    const auto factor = static_cast<float>(color.contrast);
+    const auto mean = [&](double sum) {
+      return static_cast<float>(sum / static_cast<double>(pixels) / static_cast<double>(frames));
+    };
+    if (color.rule == ColorRule::torchvision) {
+      change_contrast(rgb, factor, mean(luma));
+    } else {
+      change_channel_contrast(rgb, factor, {mean(channels[0]), mean(channels[1]), mean(channels[2])});
+    }
+  }
+};
 
 }  // namespace
 
@@ -120,13 +155,13 @@ void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const 
   const bool has_contrast = contrast < jitter.size();
   const InputAffine range = input_affine(input);
   const std::vector<float> kernel =
-      color.blur_sigma > 0 ? gaussian_kernel(color.blur_sigma, size) : std::vector<float>{};
+      color.blur_sigma > 0 ? gaussian_kernel(color.blur_sigma, size, color.blur_taps) : std::vector<float>{};
   const int64_t pixels = size * size;
   const auto planes_of = [&](size_t t) { return RgbPlanes{out.data() + t * static_cast<size_t>(3 * pixels), pixels}; };
 
   // A frame is finished at once unless the contrast must first see the clip; its planes then wait in `out`.
   ViewGeometry geometry;
-  double clip_luma = 0;
+  ClipSums clip;
   for (size_t t = 0; t < view.frames.size(); ++t) {
     const Frame& frame = sample.frame(view.frames[t]);
     if (!geometry.fits(frame)) geometry = make_geometry(frame, view, size);
@@ -134,17 +169,15 @@ void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const 
     cut_frame(frame, geometry, size, scratch, rgb);
     apply_jitter(jitter.first(contrast), color, rgb);
     if (has_contrast) {
-      clip_luma += luma_sum(rgb);
+      clip.add(rgb, color.rule);
     } else {
       finish_frame(color, t, kernel, range, size, scratch, rgb);
     }
   }
   if (!has_contrast) return;
-  const auto mean =
-      static_cast<float>(clip_luma / static_cast<double>(pixels) / static_cast<double>(view.frames.size()));
   for (size_t t = 0; t < view.frames.size(); ++t) {
     const RgbPlanes rgb = planes_of(t);
-    change_contrast(rgb, static_cast<float>(color.contrast), mean);
+    clip.change_contrast_of(rgb, color, pixels, view.frames.size());
     apply_jitter(jitter.subspan(contrast + 1), color, rgb);
     finish_frame(color, t, kernel, range, size, scratch, rgb);
   }

@@ -19,6 +19,9 @@ RunConfig CommonOptions::load() const {
     throw UsageError(
         cat("--config is missing; wanted a path or one of the shipped configs: ", join(shipped_configs(), ", ")));
   }
+  if (inflate && checkpoint.empty()) {
+    throw UsageError("--inflate: there is nothing to inflate; give the image network's weights by --checkpoint");
+  }
   std::vector<std::string> all = assignments;
   RunConfig loaded = load_run_config(config, all);
   if (!output.empty()) loaded.output = output;
@@ -35,6 +38,8 @@ void add_common_options(CLI::App& command, CommonOptions& options, bool with_che
     command.add_option("--checkpoint", options.checkpoint,
                        "checkpoint, run folder, or safetensors weights; none: untrained");
     command.add_flag("--allow-partial", options.allow_partial, "load what fits of a checkpoint");
+    command.add_flag("--inflate", options.inflate,
+                     "the weights are a 2D network's (torchvision's names): repeat its kernels over time");
   }
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.add_flag("--dry-run", options.dry_run, "check everything, print the plan, run nothing");

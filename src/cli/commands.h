@@ -23,6 +23,7 @@ struct CommonOptions {
   std::string output;                    ///< --output
   std::string checkpoint;                ///< --checkpoint
   bool allow_partial = false;
+  bool inflate = false;  ///< the checkpoint is an image network's
   bool json = false;
   bool dry_run = false;
   LaunchOptions launch;  ///< --gpus, --ranks

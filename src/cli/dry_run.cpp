@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <cmath>
 #include <map>
 
 #include "commands.h"
@@ -61,7 +62,9 @@ std::string dry_run_text(const RunConfig& config, const std::string& command) {
       throw DataError(
           cat(error.what(), "; for a dry run without the data, say how many videos it has: --set data.videos=N"));
     }
-    data_line = cat("absent (", error.what(), "); counted as ", count_text(videos), " videos (data.videos)");
+    videos = std::max<int64_t>(1, std::llround(config.data.share * static_cast<double>(videos)));
+    data_line = cat("absent (", error.what(), "); counted as ", count_text(videos), " videos (data.videos",
+                    config.data.share < 1 ? " and data.share)" : ")");
   }
 
   torch::manual_seed(static_cast<uint64_t>(config.seed));

@@ -55,7 +55,8 @@ class EmbedCommand final : public Command {
 
  private:
   ExitCode embed_on(const RunConfig& config, const World& world) const {
-    const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial, world);
+    const LoadedBackbone backbone =
+        load_backbone_for(config, options_.checkpoint, options_.allow_partial, world, options_.inflate);
     std::vector<at::Tensor> matrices;
     std::string csv = "row,path,label,class,split\n";
     int64_t rows = 0;

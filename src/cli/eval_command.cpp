@@ -147,7 +147,8 @@ class EvalCommand final : public Command {
   /// On several ranks all share the work, and the results are rank 0's alone.
   std::vector<SplitResult> run_splits(const RunConfig& config, const std::vector<int64_t>& splits,
                                       const World& world) const {
-    LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial, world);
+    LoadedBackbone backbone =
+        load_backbone_for(config, options_.checkpoint, options_.allow_partial, world, options_.inflate);
     const int64_t parameters = parameter_count(*backbone.network);
     std::vector<SplitResult> results;
     for (const int64_t split : splits) {
@@ -180,6 +181,7 @@ class EvalCommand final : public Command {
 
   /// The objective on its own task, test split: what the checkpoint was trained on, with the checkpoint's objective.
   std::vector<SplitResult> run_pretext(RunConfig config, const std::vector<int64_t>& splits) const {
+    if (options_.inflate) throw UsageError("--inflate: the pretext wants a whole checkpoint, not an image network's");
     WeightsNote note;
     if (!options_.checkpoint.empty()) {
       note.file = checkpoint_path(options_.checkpoint);

@@ -95,7 +95,8 @@ class RetrieveCommand final : public Command {
     if (page_wanted) warn_of_a_bad_page_folder();
     const Dataset gallery = open_and_report(config, Split::train);
     const Dataset queries = open_and_report(config, Split::test);
-    const LoadedBackbone backbone = load_backbone_for(config, options_.checkpoint, options_.allow_partial, world);
+    const LoadedBackbone backbone =
+        load_backbone_for(config, options_.checkpoint, options_.allow_partial, world, options_.inflate);
     const FeatureSet gallery_features = backbone_features(backbone, gallery, config.eval.clips, "gallery");
     const FeatureSet query_features = backbone_features(backbone, queries, config.eval.clips, "queries");
     if (!world.is_first()) return ExitCode::done;

@@ -8,6 +8,7 @@
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/checkpoint.h"
+#include "cstp/engine/inflate.h"
 #include "cstp/engine/trainer.h"
 
 namespace cstp {
@@ -43,7 +44,8 @@ class TrainCommand final : public Command {
     parts.world = world;
     const auto objective = make_objective(config.objective, parts);
     if (!options_.checkpoint.empty()) {
-      const BackboneFile file = read_backbone_file(options_.checkpoint);
+      BackboneFile file = read_backbone_file(options_.checkpoint);
+      if (options_.inflate) file = inflated(file, *objective->backbone());
       log::info(file.path, ": ", load_backbone(file, *objective->backbone(), options_.allow_partial).text());
     }
     const TrainResult result =

@@ -4,15 +4,21 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <map>
+#include <span>
 
 #include "cstp/core/config.h"
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
+#include "cstp/core/random.h"
 #include "cstp/core/text.h"
 #include "formats.h"
 
 namespace cstp {
 namespace {
+
+constexpr uint64_t kShareStream = 0x7368617265;  // keeps the draw of a subset apart from those of training
 
 constexpr std::array<FormatRow, 5> kFormats = {{
     {"folder", read_folder_format, "root/[train|test|val]/CLASS/.../video; classes in byte order of the folder names"},
@@ -45,6 +51,9 @@ void DataOptions::bind(Fields& f) {
   f.integer("split", split, {.min = 1, .max = 3}, "official split (ucf101, hmdb51)");
   f.integer("videos", videos, {.min = 0},
             "training videos expected: used where the data is absent, checked where present; 0: unchecked");
+  f.number("share", share, {.min = 1e-6, .max = 1},
+           "semi-supervised: part of the labelled training videos, as many of every class");
+  f.integer("share_seed", share_seed, {.min = 0}, "which of them; part of the run, like data.share");
   f.choice("on_bad_video", on_bad_video, {"replace", "error"},
            "training: what to do with a video that cannot be decoded");
   f.number("max_bad", max_bad, {.min = 0, .max = 1}, "share of the videos that may prove bad before training stops");
@@ -85,7 +94,45 @@ Dataset open_dataset(const DataOptions& options, Split split) {
     log::warning(dataset.name, ": ", count_text(dataset.missing),
                  " listed videos are not on the disk and were left out");
   }
+  if (split == Split::train && options.share < 1) {
+    return class_balanced(dataset, options.share, static_cast<uint64_t>(options.share_seed));
+  }
   return dataset;
+}
+
+Dataset class_balanced(const Dataset& dataset, double share, uint64_t seed) {
+  check(share > 0 && share <= 1, "class_balanced: no share");
+  std::map<int64_t, std::vector<int64_t>> by_class;
+  int64_t labelled = 0;
+  for (int64_t i = 0; i < std::ssize(dataset.videos); ++i) {
+    const int64_t label = dataset.videos[static_cast<size_t>(i)].label;
+    if (label < 0) continue;
+    by_class[label].push_back(i);
+    ++labelled;
+  }
+  if (by_class.empty()) {
+    throw DataError(cat(dataset.name, ": data.share wants class labels, and no video has one; set it to 1"));
+  }
+  const double wanted = share * static_cast<double>(labelled) / static_cast<double>(by_class.size());
+  const auto quota = std::max<int64_t>(1, std::llround(wanted));
+  std::vector<int64_t> rows;
+  for (auto& [label, all] : by_class) {
+    Rng(seed, kShareStream, static_cast<uint64_t>(label)).shuffle(std::span(all));
+    all.resize(static_cast<size_t>(std::min(quota, std::ssize(all))));
+    rows.insert(rows.end(), all.begin(), all.end());
+  }
+  std::sort(rows.begin(), rows.end());
+  Dataset subset = dataset;
+  subset.name = cat(number_text(100 * share), " % of ", dataset.name);
+  subset.videos.clear();
+  for (const int64_t row : rows) subset.videos.push_back(dataset.videos[static_cast<size_t>(row)]);
+  return subset;
+}
+
+std::string video_list(const Dataset& dataset) {
+  std::string text;
+  for (const VideoRecord& video : dataset.videos) text += cat(video.path, " ", video.label, "\n");
+  return text;
 }
 
 std::string Dataset::class_map_hash() const {

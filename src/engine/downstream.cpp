@@ -10,6 +10,7 @@
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
 #include "cstp/engine/feature_cache.h"
+#include "cstp/engine/inflate.h"
 #include "cstp/engine/linear_probe.h"
 #include "cstp/models/tensor_file.h"
 #include "downstream_training.h"
@@ -43,9 +44,10 @@ std::string feature_cause(const LoadedBackbone& backbone, int64_t clips) {
   const RunConfig& config = backbone.config;
   const EvalOptions& eval = config.eval;
   return cat("program ", program_hash(), ", weights ", backbone.note.hash, ", ", config.model.name, " x ",
-             config.model.width, ", input ", config.input.range, ", size ", config.clip.size, " ", config.clip.square,
-             ", frames ", eval.frames, " stride ", eval.stride, ", clips ", clips, " crops ", eval.crops, " ",
-             eval.crop, ", batch ", eval.batch, ", ", config.train.precision, " ", config.train.channels_last, ", ",
+             config.model.width, ", input ", config.input.range, ", size ",
+             eval.size > 0 ? eval.size : config.clip.size, " ", config.clip.square, ", frames ", eval.frames,
+             " stride ", eval.stride, ", clips ", clips, " crops ", eval.crops, " ", eval.crop, " ", eval.views,
+             ", batch ", eval.batch, ", ", config.train.precision, " ", config.train.channels_last, ", ",
              device_name(backbone.device), ", threads ", at::get_num_threads());
 }
 
@@ -56,6 +58,7 @@ FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, co
   options.eval = backbone.config.eval;
   options.clips = clips;
   options.clip = backbone.config.clip;
+  if (options.eval.size > 0) options.clip.size = options.eval.size;
   options.input = backbone.config.input;
   options.loader = backbone.config.loader;
   options.device = backbone.device;
@@ -67,7 +70,7 @@ FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, co
 }
 
 LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& checkpoint, bool allow_partial,
-                                 const World& world) {
+                                 const World& world, bool inflate) {
   LoadedBackbone loaded;
   loaded.config = config;
   loaded.world = world;
@@ -80,12 +83,13 @@ LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& che
     loaded.weights = loaded.note.file;
     log::warning("no --checkpoint was given: the weights are untrained (the baseline)");
   } else {
-    const BackboneFile file = read_backbone_file(checkpoint);
+    BackboneFile file = read_backbone_file(checkpoint);
     if (file.config) {
       loaded.config.model = file.config->model;
       loaded.config.input = file.config->input;
     }
     loaded.network = make_backbone(loaded.config.model);
+    if (inflate) file = inflated(file, *loaded.network);
     log::info(file.path, ": ", loaded.config.model.name, ", ",
               load_backbone(file, *loaded.network, allow_partial).text());
     loaded.weights = loaded.note.file = file.path;

@@ -21,18 +21,16 @@ RunConfig supervised_config(const RunConfig& config, const DownstreamOptions& op
   RunConfig run = config;
   run.output = folder;
   run.clip.frames = config.eval.frames;
-  run.objective = ConfigNode::map();
-  const auto set = [&](const std::string& key, const std::string& value) {
-    run.objective[key] = ConfigNode::scalar(value);
-  };
-  set("name", "supervised");
-  set("freeze", freeze ? "true" : "false");
-  set("normalize", options.normalize ? "true" : "false");
-  set("norm", options.norm ? "true" : "false");
-  set("norm_affine", freeze ? "false" : "true");
-  set("dropout", number_text(options.dropout));
-  set("stride", std::to_string(config.eval.stride));
-  set("augment", options.augment ? "true" : "false");
+  SupervisedOptions supervised = training_views(options.views);
+  supervised.freeze = freeze;
+  supervised.normalize = options.normalize;
+  supervised.norm = options.norm;
+  supervised.norm_affine = !freeze;
+  supervised.dropout = options.dropout;
+  supervised.stride = config.eval.stride;
+  supervised.augment = options.augment;
+  run.objective = to_config(supervised);
+  run.objective["name"] = ConfigNode::scalar("supervised");
   run.objective = resolve_objective(run.objective);
   run.optimizer = OptimizerOptions{};
   run.optimizer.momentum = options.momentum;
@@ -42,6 +40,8 @@ RunConfig supervised_config(const RunConfig& config, const DownstreamOptions& op
   run.schedule.lr = lr;
   run.schedule.min_lr = std::min(options.min_lr, lr);
   run.schedule.warmup = options.warmup;
+  run.schedule.shape = options.schedule;
+  run.schedule.per = options.schedule == "cosine" ? "epoch" : "step";
   run.train.epochs = static_cast<double>(options.epochs);
   run.train.batch = options.batch;
   run.train.max_steps = 0;

@@ -44,7 +44,7 @@ void join_parts(FeatureSet& result, const World& world) {
 FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& options,
                             const std::function<at::Tensor(const at::Tensor&)>& network) {
   const torch::NoGradGuard no_grad;
-  GridOptions grid;
+  GridOptions grid = grid_of(options.eval.views);
   grid.frames = options.eval.frames;
   grid.stride = options.eval.stride;
   grid.clips = options.clips;

@@ -44,14 +44,20 @@ class Probe {
     schedule.lr = lr;
     schedule.min_lr = options_.min_lr;
     schedule.warmup = options_.warmup;
+    schedule.shape = options_.schedule;
+    schedule.per = options_.schedule == "cosine" ? "epoch" : "step";
     const int64_t count = rows.size(0);
     std::vector<int64_t> order(static_cast<size_t>(count));
     std::iota(order.begin(), order.end(), int64_t{0});
     for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
       Rng(seed_, static_cast<uint64_t>(epoch)).shuffle(std::span(order));
       const at::Tensor shuffled = torch::tensor(order);
-      const double rate = learning_rate(schedule, static_cast<double>(epoch), static_cast<double>(options_.epochs));
-      for (const at::Tensor& batch : shuffled.split(options_.batch)) {
+      const std::vector<at::Tensor> batches = shuffled.split(options_.batch);
+      for (size_t i = 0; i < batches.size(); ++i) {
+        const at::Tensor& batch = batches[i];
+        const double passed = static_cast<double>(i) / static_cast<double>(batches.size());
+        const double rate =
+            learning_rate(schedule, static_cast<double>(epoch) + passed, static_cast<double>(options_.epochs));
         optimizer.zero_grad();
         const at::Tensor scores = torch::linear(normal.index_select(0, batch), weight_, bias_);
         torch::cross_entropy_loss(scores, labels.index_select(0, batch)).backward();

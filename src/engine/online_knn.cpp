@@ -110,6 +110,7 @@ OnlineKnn::Score OnlineKnn::score(Objective& objective) const {
   options.eval.crops = 1;
   options.clips = 1;
   options.clip = config_.clip;
+  if (options.eval.size > 0) options.clip.size = options.eval.size;
   options.input = config_.input;
   options.loader = config_.loader;
   options.device = device_;

@@ -22,8 +22,10 @@ void OptimizerOptions::bind(Fields& f) {
 }
 
 void ScheduleOptions::bind(Fields& f) {
-  f.choice("shape", shape, {"cosine", "constant", "step"}, "course of the rate after the warm-up");
+  f.choice("shape", shape, {"cosine", "full_cosine", "constant", "step"},
+           "course of the rate after the warm-up; full_cosine began with the run");
   f.number("lr", lr, {.min = 0}, "peak learning rate");
+  f.number("lr_multiplier", lr_multiplier, {.min = 0}, "multiplies every rate");
   f.number("min_lr", min_lr, {.min = 0}, "rate at the start of the warm-up and the end of the cosine");
   f.number("warmup", warmup, {.min = 0, .max = 1}, "fraction of the epochs in which the rate rises linearly");
   f.numbers("milestones", milestones, {.min = 0, .max = 1}, "step shape: fractions of the epochs where lr drops");
@@ -31,9 +33,19 @@ void ScheduleOptions::bind(Fields& f) {
   f.choice("per", per, {"epoch", "step"}, "how often the rate moves");
 }
 
-double learning_rate(const ScheduleOptions& options, double epoch, double epochs) {
-  if (options.per == "epoch") epoch = std::floor(epoch);
+namespace {
+
+/// Half a cosine from lr to min_lr, `part` in [0,1] of its way.
+double half_cosine(const ScheduleOptions& options, double part) {
+  return options.min_lr + 0.5 * (options.lr - options.min_lr) * (1 + std::cos(std::numbers::pi * part));
+}
+
+double unscaled_rate(const ScheduleOptions& options, double epoch, double epochs) {
   const double warm = options.warmup * epochs;
+  if (options.shape == "full_cosine") {
+    if (epoch < warm) return options.min_lr + (half_cosine(options, warm / epochs) - options.min_lr) * epoch / warm;
+    return half_cosine(options, epochs > 0 ? std::min(1.0, epoch / epochs) : 1.0);
+  }
   if (epoch < warm) return options.min_lr + (options.lr - options.min_lr) * epoch / warm;
   if (options.shape == "constant") return options.lr;
   if (options.shape == "step") {
@@ -42,7 +54,14 @@ double learning_rate(const ScheduleOptions& options, double epoch, double epochs
     return lr;
   }
   const double part = epochs > warm ? std::min(1.0, (epoch - warm) / (epochs - warm)) : 1.0;
-  return options.min_lr + 0.5 * (options.lr - options.min_lr) * (1 + std::cos(std::numbers::pi * part));
+  return half_cosine(options, part);
+}
+
+}  // namespace
+
+double learning_rate(const ScheduleOptions& options, double epoch, double epochs) {
+  if (options.per == "epoch") epoch = std::floor(epoch);
+  return options.lr_multiplier * unscaled_rate(options, epoch, epochs);
 }
 
 Optimizer::Optimizer(Named parameters, const OptimizerOptions& options)

@@ -34,11 +34,42 @@ constexpr const char* kFinetune =
 constexpr const char* kKnn20 = "eval.knn=20 eval.temperature=0.07";
 constexpr const char* kKnn1 = "eval.knn=1 eval.temperature=0.07";
 
-constexpr std::array<ProtocolRow, 14> kProtocols = {{
+// CVRL (Qian et al., CVPR 2021), the released experiment file of its linear evaluation: trained on views of 224 pixels,
+// tested on 30 of 256.
+constexpr const char* kViewsCvrl =
+    "clip.size=224 clip.square=false eval.frames=32 eval.stride=2 eval.clips=10 eval.crops=3 eval.crop=center "
+    "eval.size=256 eval.views=cvrl eval.average=softmax";
+constexpr const char* kLinearCvrl =
+    "eval.linear.epochs=100 eval.linear.batch=1024 eval.linear.lr=[32] eval.linear.min_lr=0 eval.linear.warmup=0.05 "
+    "eval.linear.momentum=0.9 eval.linear.weight_decay=0 eval.linear.clip_norm=0 eval.linear.normalize=true "
+    "eval.linear.norm=false eval.linear.dropout=0 eval.linear.features=on_the_fly eval.linear.augment=true "
+    "eval.linear.views=cvrl eval.linear.schedule=full_cosine";
+// Its fine-tuning recipes are not published: that of PySlowFast's contrastive code, in its released file for UCF101, on
+// the same 30 views.
+constexpr const char* kFinetuneCvrl =
+    "eval.finetune.epochs=200 eval.finetune.batch=64 eval.finetune.lr=[0.01] eval.finetune.min_lr=0 "
+    "eval.finetune.warmup=0 eval.finetune.momentum=0.9 eval.finetune.weight_decay=0 eval.finetune.clip_norm=0 "
+    "eval.finetune.normalize=false eval.finetune.norm=false eval.finetune.dropout=0.8 eval.finetune.augment=true "
+    "eval.finetune.views=cvrl";
+
+constexpr std::array<ProtocolRow, 19> kProtocols = {{
     {"ucf101-linear-v1", "linear", "ucf101", {kViews112, kLinear, kOnTheFly}, "linear probe on UCF101"},
     {"ucf101-finetune-v1", "finetune", "ucf101", {kViews112, kFinetune}, "fine-tuning on UCF101"},
     {"hmdb51-linear-v1", "linear", "hmdb51", {kViews112, kLinear, kOnTheFly}, "linear probe on HMDB51"},
     {"hmdb51-finetune-v1", "finetune", "hmdb51", {kViews112, kFinetune}, "fine-tuning on HMDB51"},
+    {"kinetics-linear-cvrl-v1", "linear", "kinetics", {kViewsCvrl, kLinearCvrl}, "CVRL's linear evaluation, 30 views"},
+    {"ucf101-finetune-cvrl-v1", "finetune", "ucf101", {kViewsCvrl, kFinetuneCvrl}, "fine-tuning on UCF101, 30 views"},
+    {"hmdb51-finetune-cvrl-v1", "finetune", "hmdb51", {kViewsCvrl, kFinetuneCvrl}, "fine-tuning on HMDB51, 30 views"},
+    {"kinetics-semi1-cvrl-v1",
+     "finetune",
+     "kinetics",
+     {kViewsCvrl, kFinetuneCvrl, "data.share=0.01"},
+     "fine-tuning on 1 % of the labels, 30 views; our recipe"},
+    {"kinetics-semi10-cvrl-v1",
+     "finetune",
+     "kinetics",
+     {kViewsCvrl, kFinetuneCvrl, "data.share=0.1"},
+     "fine-tuning on 10 % of the labels, 30 views; our recipe"},
     {"linear-cached-v1", "linear", "", {kViews112, kLinear, kCached}, "linear probe on features extracted once"},
     {"knn-v1", "knn", "", {kViews112, kKnn20}, "weighted vote of 20 neighbours"},
     {"retrieval-v1", "retrieve", "", {kViews112}, "test videos query training videos"},
@@ -58,15 +89,24 @@ void take(const std::map<std::string, std::string>& flat, const std::string& key
   settings.emplace_back(key, found->second);
 }
 
+/// Keys that came later than the first names are settings only away from their defaults: a name keeps its hash.
+void take_unless(const std::map<std::string, std::string>& flat, const std::string& key, const char* usual,
+                 Settings& settings) {
+  if (flat.at(key) != usual) take(flat, key, settings);
+}
+
 void take_views(const std::map<std::string, std::string>& flat, Settings& settings) {
   for (const char* key :
        {"clip.size", "clip.square", "eval.frames", "eval.stride", "eval.clips", "eval.crops", "eval.crop"}) {
     take(flat, key, settings);
   }
-  const GridOptions grid;
-  settings.emplace_back("rule.windows", "evenly spread from the first frame to the last");
+  take_unless(flat, "eval.size", "0", settings);
+  take_unless(flat, "eval.views", "cstp", settings);
+  const GridOptions grid = grid_of(flat.at("eval.views"));
+  settings.emplace_back("rule.windows", grid.floored ? "floor(i * max(0, N - T*stride) / (clips-1))"
+                                                     : "evenly spread from the first frame to the last");
   if (flat.at("eval.crop") == "center") settings.emplace_back("rule.crop_share", number_text(grid.crop_share));
-  settings.emplace_back("rule.resize", grid.filter == Filter::bicubic ? "bicubic" : "bilinear");
+  settings.emplace_back("rule.resize", grid.filter == Filter::bicubic ? "bicubic" : "bilinear, no antialiasing");
 }
 
 /// How the classifier is trained, by `eval.KIND.*`; keys without effect are left out.
@@ -79,7 +119,10 @@ void take_training(const std::map<std::string, std::string>& flat, const std::st
   if (kind == "linear") keys.emplace_back("features");
   keys.emplace_back(cached ? "train_clips" : "augment");
   for (const std::string& key : keys) take(flat, cat("eval.", kind, ".", key), settings);
-  settings.emplace_back("rule.schedule", "SGD, cosine per epoch; the last epoch counts");
+  take_unless(flat, cat("eval.", kind, ".schedule"), "cosine", settings);
+  settings.emplace_back("rule.schedule", options.schedule == "cosine"
+                                             ? "SGD, cosine per epoch; the last epoch counts"
+                                             : "SGD, cosine over the whole run per step; the last epoch counts");
   if (options.lr.size() > 1) {
     settings.emplace_back("rule.selection", "clip top-1 on a held-out tenth of train by whole groups; first of equals");
   }
@@ -87,10 +130,13 @@ void take_training(const std::map<std::string, std::string>& flat, const std::st
                                            : kind == "finetune" ? "linear, Xavier start, norm with affine"
                                                                 : "linear, Xavier start, norm without affine");
   if (cached) return;
+  take_unless(flat, cat("eval.", kind, ".views"), "cstp", settings);
   settings.emplace_back("rule.train_window", "one clip a video at a uniform start");
+  const SupervisedOptions supervised = training_views(options.views);
+  if (supervised.filter != SupervisedOptions{}.filter) settings.emplace_back("rule.train_resize", supervised.filter);
   if (!options.augment) return;
-  const SupervisedOptions supervised;
   for (const auto& [key, value] : flattened(to_config(supervised.crop))) {
+    if (key == "sampler" && value == CropOptions{}.sampler) continue;  // as in take_unless()
     settings.emplace_back(cat("rule.augment.crop.", key), value);
   }
   for (const auto& [key, value] : flattened(to_config(supervised.color))) {
@@ -119,6 +165,15 @@ std::vector<std::string> departures(const RunConfig& config, const ProtocolRow& 
     const auto same = wanted.find(key);
     if (same == wanted.end() || same->second != value) found.push_back(cat(key, "=", value));
   }
+  // What the name fixes and this configuration has at a default that is no setting of its own.
+  const Settings mine = protocol_settings(config, row.kind);
+  const std::map<std::string, std::string> have(mine.begin(), mine.end());
+  const std::map<std::string, std::string> flat = flattened(to_config(config));
+  for (const auto& [key, value] : named) {
+    const auto now = flat.find(key);
+    if (have.contains(key) || now == flat.end() || !fixed_by_name(key, row.kind)) continue;
+    if (now->second != value) found.push_back(cat(key, "=", now->second));
+  }
   return found;
 }
 
@@ -136,6 +191,7 @@ Settings protocol_settings(const RunConfig& config, const std::string& kind) {
     return settings;
   }
   take_views(flat, settings);
+  take_unless(flat, "data.share", "1", settings);
   if (kind == "linear" || kind == "finetune") {
     take_training(flat, kind, kind == "linear" ? config.eval.linear : config.eval.finetune, settings);
     return settings;

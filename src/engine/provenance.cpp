@@ -67,6 +67,7 @@ Provenance make_provenance(const RunConfig& config, const std::string& kind, con
   if (kind != "pretext") {
     provenance.clip.frames = config.eval.frames;
     provenance.clip.stride = config.eval.stride;
+    if (config.eval.size > 0) provenance.clip.size = config.eval.size;
   }
   provenance.precision = config.train.precision;
   provenance.device = device_name(device);

@@ -7,6 +7,7 @@
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/protocol.h"
+#include "cstp/sampling/draw.h"
 
 namespace cstp {
 namespace fs = std::filesystem;
@@ -47,6 +48,9 @@ void DownstreamOptions::bind(Fields& f) {
   f.flag("norm", norm, "batch norm before the classifier");
   f.number("dropout", dropout, {.min = 0, .max = 0.99}, "before the classifier");
   f.flag("augment", augment, "random crops and colours in training (not with cached features)");
+  f.choice("views", views, grid_methods(), "whose released code says how training clips are cut and coloured");
+  f.choice("schedule", schedule, {"cosine", "full_cosine"},
+           "cosine after the warm-up, per epoch; or over the whole run, per step");
   f.choice("features", features, {"cached", "on_the_fly"}, "linear: extract once, or decode anew every epoch");
   f.integer("train_clips", train_clips, {.min = 1}, "cached: clips a training video");
 }
@@ -62,6 +66,8 @@ void EvalOptions::bind(Fields& f) {
   f.text("protocol_name", protocol_name, "the named protocol that these settings are (cstp eval --list-protocols)");
   f.integer("frames", frames, {.min = 0}, "frames a clip, 0 = clip.frames");
   f.integer("stride", stride, {.min = 1}, "source frames between them");
+  f.integer("size", size, {.min = 0, .max = 1024}, "pixels of a test view's side, 0 = clip.size");
+  f.choice("views", views, grid_methods(), "whose released code says where test clips and crops lie");
   f.integer("clips", clips, {.min = 1, .max = 1000}, "clips a video, evenly spread");
   f.integer("crops", crops, {.min = 1, .max = 3}, "1 or 3 crops a clip");
   f.choice("crop", crop, {"center", "square"}, "center crop of the short side, or the whole frame squeezed");
@@ -95,6 +101,9 @@ void RunConfig::validate() const {
   const auto refuse = [&](const std::string& text) { throw ConfigError(cat(file, ": ", text)); };
   if (eval.crops == 2) refuse("eval.crops: wanted 1 or 3, found 2");
   if (clip.size < 16) refuse(cat("clip.size: ", clip.size, " pixels do not survive the network; wanted at least 16"));
+  if (eval.size > 0 && eval.size < 16) {
+    refuse(cat("eval.size: ", eval.size, " pixels do not survive the network; wanted 0 (clip.size) or at least 16"));
+  }
   if (train.batch < 2) refuse("train.batch: batch norm over the heads needs at least 2 videos a step");
   if (schedule.min_lr > schedule.lr) refuse("schedule.min_lr is above schedule.lr");
   for (const auto& [name, options] : {std::pair{"linear", &eval.linear}, std::pair{"finetune", &eval.finetune}}) {

@@ -41,7 +41,7 @@ void move_aside(const fs::path& output) {
   while (fs::exists(output / cat("previous-", number))) ++number;
   const fs::path aside = output / cat("previous-", number);
   fs::create_directories(aside);
-  for (const char* name : {"checkpoints", "metrics.jsonl", "config.yaml"}) {
+  for (const char* name : {"checkpoints", "metrics.jsonl", "config.yaml", "videos.txt"}) {
     if (fs::exists(output / name)) fs::rename(output / name, aside / name);
   }
   for (const fs::path& journal : journals(output)) fs::rename(journal, aside / journal.filename());
@@ -158,6 +158,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     fs::create_directories(output, error);
     if (error) throw DataError(cat(config.output, ": cannot be made (", error.message(), "); choose another --output"));
     write_file_atomically((output / "config.yaml").string(), config.yaml());
+    if (config.data.share < 1) write_file_atomically((output / "videos.txt").string(), video_list(dataset));
   }
 
   if (world.size > 1) {

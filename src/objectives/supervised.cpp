@@ -27,6 +27,7 @@ void SupervisedOptions::bind(Fields& f) {
   f.number("dropout", dropout, {.min = 0, .max = 0.99}, "before the classifier");
   f.integer("stride", stride, {.min = 1, .max = 512}, "source frames between the frames of a training clip");
   f.flag("augment", augment, "random resized crop and colours; otherwise the centre crop");
+  f.choice("filter", filter, {"bicubic", "bilinear"}, "resizing; bilinear is without antialiasing");
   f.section("crop", crop, "random resized crop, where augment is on");
   f.section("color", color, "colours and flip, where augment is on");
 }
@@ -34,6 +35,18 @@ void SupervisedOptions::bind(Fields& f) {
 void SupervisedOptions::validate() const {
   crop.validate("objective.crop");
   color.validate("objective.color");
+}
+
+SupervisedOptions training_views(const std::string& method) {
+  SupervisedOptions options;
+  if (method == "cvrl") {
+    options.filter = "bilinear";
+    options.crop = {.area_min = 0.3, .area_max = 1, .ratio_min = 0.5, .ratio_max = 2, .sampler = "height_uniform"};
+    options.color = {.strong = 0, .tilt_degrees = 0, .jitter = 0, .grey = 0, .blur = 0, .flip = 0.5};
+  } else {
+    check(method == "cstp", cat("training_views: there is no method '", method, "'"));
+  }
+  return options;
 }
 
 namespace {
@@ -63,7 +76,8 @@ class Supervised final : public Classifier {
     SamplePlan plan;
     ViewPlan& view = plan.views.emplace_back();
     draw_window(video, frames_, options_.stride, rng, view);
-    view.filter = Filter::bicubic;
+    view.filter = options_.filter == "bicubic" ? Filter::bicubic : Filter::bilinear;
+    view.antialias = options_.filter == "bicubic";
     view.crop = options_.augment ? draw_crop(video, options_.crop, rng) : centre_crop(video);
     if (options_.augment) draw_color(options_.color, rng, view);
     return plan;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "crop_sampler.h"
 #include "cstp/core/config.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
@@ -45,6 +46,8 @@ void CropOptions::bind(Fields& f) {
   f.number("area_max", area_max, {.min = 1e-4, .max = 1}, "largest crop, as a share of the frame's area");
   f.number("ratio_min", ratio_min, {.min = 0.05, .max = 20}, "smallest width / height of a crop");
   f.number("ratio_max", ratio_max, {.min = 0.05, .max = 20}, "largest width / height of a crop");
+  f.choice("sampler", sampler, {"cstp", "height_uniform", "log_aspect"},
+           "law of the crop: CSTP's, CVRL's (heights uniform) or torchvision's (log of the aspect uniform)");
 }
 
 void CropOptions::validate(const std::string& path) const {
@@ -65,6 +68,12 @@ std::optional<PixelBox> try_crop(int64_t width, int64_t height, const CropOption
 }
 
 CropBox draw_crop(const VideoInfo& video, const CropOptions& options, Rng& rng, int64_t tries) {
+  if (options.sampler != "cstp") {
+    const PixelBox box = options.sampler == "height_uniform"
+                             ? height_uniform_crop(video.width, video.height, options, rng)
+                             : log_aspect_crop(video.width, video.height, options, rng);
+    return relative_box(box, video.width, video.height);
+  }
   for (int64_t i = 0; i < tries; ++i) {
     if (const auto box = try_crop(video.width, video.height, options, rng)) {
       return relative_box(*box, video.width, video.height);
@@ -149,6 +158,32 @@ std::vector<int64_t> tiled_starts(int64_t video_frames, int64_t span) {
   return starts;
 }
 
+std::vector<int64_t> floored_starts(int64_t video_frames, int64_t frames, int64_t stride, int64_t clips) {
+  check(video_frames >= 1 && frames >= 1 && stride >= 1 && clips >= 1, "floored_starts: nothing to place");
+  const int64_t room = std::max<int64_t>(0, video_frames - frames * stride);
+  std::vector<int64_t> starts;
+  for (int64_t i = 0; i < clips; ++i) starts.push_back(clips == 1 ? room / 2 : i * room / (clips - 1));
+  return starts;
+}
+
+const std::vector<std::string>& grid_methods() {
+  static const std::vector<std::string> names = {"cstp", "cvrl"};
+  return names;
+}
+
+GridOptions grid_of(const std::string& method) {
+  GridOptions grid;
+  if (method == "cvrl") {
+    grid.floored = true;
+    grid.crop_share = 1;
+    grid.filter = Filter::bilinear;
+    grid.antialias = false;
+  } else {
+    check(method == "cstp", cat("grid_of: there is no grid of '", method, "'"));
+  }
+  return grid;
+}
+
 SamplePlan evaluation_plan(const VideoInfo& video, const GridOptions& options) {
   const bool square = options.crop_mode == "square";
   if ((options.crops != 1 && options.crops != 3) || (square && options.crops != 1)) {
@@ -156,8 +191,10 @@ SamplePlan evaluation_plan(const VideoInfo& video, const GridOptions& options) {
                           " were asked for; there are 1 or 3 with center, and 1 with square"));
   }
   const int64_t span = clip_span(options.frames, options.stride);
-  const std::vector<int64_t> starts =
-      options.clips == 0 ? tiled_starts(video.frames, span) : uniform_starts(video.frames, span, options.clips);
+  const std::vector<int64_t> starts = options.clips == 0 ? tiled_starts(video.frames, span)
+                                      : options.floored
+                                          ? floored_starts(video.frames, options.frames, options.stride, options.clips)
+                                          : uniform_starts(video.frames, span, options.clips);
   const CropBox centre = square ? CropBox{} : centre_crop(video, options.crop_share);
   SamplePlan plan;
   for (const int64_t start : starts) {
@@ -166,6 +203,7 @@ SamplePlan evaluation_plan(const VideoInfo& video, const GridOptions& options) {
       view.frames = clip_frames(start, options.frames, options.stride, video.frames);
       view.stride = options.stride;
       view.filter = options.filter;
+      view.antialias = options.antialias;
       view.crop = centre;
       if (options.crops == 3) {
         const double place = static_cast<double>(crop) / 2;  // left, centre, right

@@ -52,6 +52,34 @@ TEST_P(TrainedOnTheFly, NeitherChoosesNorTrainsByTheTestLabels) {
 }
 INSTANTIATE_TEST_SUITE_P(Kinds, TrainedOnTheFly, testing::Values("linear", "finetune"));
 
+/// CVRL's linear evaluation in small: 30 views of another size than those of training, on a tenth of the videos.
+TEST(CvrlEvaluation, TrainsAndTestsOnItsOwnViewsAndSchedule) {
+  const TinyRun tiny;
+  const RunConfig config = listed(
+      tiny, 0, "linear",
+      {"eval.views=cvrl", "eval.size=40", "eval.clips=10", "eval.crops=3", "eval.crop=center", "eval.linear.views=cvrl",
+       "eval.linear.schedule=full_cosine", "eval.linear.warmup=0.5", "eval.linear.norm=false", "data.share=0.34"});
+  RunConfig one = config;
+  one.eval.linear.lr = {0.1};
+  const LoadedBackbone backbone = load_backbone_for(one, "", false);
+  const LabelledPair data = open_labelled(one);
+  EXPECT_EQ(data.train.videos.size(), 4U);  // 2 of each class
+  EXPECT_EQ(data.test.videos.size(), 6U);
+  const ProtocolResult result = run_protocol(backbone, data, "linear", tiny.path("linear"), false);
+  EXPECT_EQ(result.decoded, 6);
+  EXPECT_EQ(read_text_file(tiny.path("linear/train/videos.txt")), video_list(data.train));
+  const RunConfig run = parse_run_config(read_text_file(tiny.path("linear/train/config.yaml")), "run");
+  EXPECT_EQ(run.clip.size, 32);
+  EXPECT_EQ(run.schedule.shape, "full_cosine");
+  EXPECT_EQ(run.schedule.per, "step");
+  EXPECT_EQ(run.objective.find("filter")->text(), "bilinear");
+  EXPECT_EQ(run.objective.find("crop")->find("sampler")->text(), "height_uniform");
+  EXPECT_EQ(run.objective.find("color")->find("flip")->text(), "0.5");
+  EXPECT_EQ(run.objective.find("color")->find("strong")->text(), "0");
+  const FeatureSet features = backbone_features(backbone, data.test, one.eval.clips, "features");
+  EXPECT_EQ(features.values.size(1), 30);
+}
+
 TEST(LoadBackbone, NotesWhatWasMeasured) {
   const TinyRun tiny;
   const RunConfig config = tiny.config("run");

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
+
 #include "cstp/core/error.h"
 
 namespace cstp {
@@ -42,6 +44,46 @@ TEST(LearningRate, StepShapeDropsAtMilestones) {
   EXPECT_NEAR(learning_rate(options, 75, 100), 0.01, 1e-12);
 }
 
+// Worked numbers: CVRL's released schedule, 200 epochs on Kinetics-600 in 71,488 steps, 1,787 of them of warm-up.
+TEST(LearningRate, FullCosineFollowsTheReleasedScheduleOfCvrl) {
+  const ScheduleOptions options{
+      .shape = "full_cosine", .lr = 0.32, .min_lr = 0, .warmup = 1787.0 / 71488, .per = "step"};
+  const auto at_step = [&options](double step) { return learning_rate(options, step / 357.4375, 71488 / 357.4375); };
+  for (const auto& [step, rate] : {std::pair{0.0, 0.0},
+                                   {1, .00017880},
+                                   {893, .15966404},
+                                   {1786, .31932809},
+                                   {1787, .31950688},
+                                   {17872, .27313708},
+                                   {35744, .16},
+                                   {53616, .04686292},
+                                   {71488, 0}})
+    EXPECT_NEAR(at_step(step), rate, 6e-9) << step;
+  const ScheduleOptions linear{.shape = "full_cosine", .lr = 32, .min_lr = 0, .warmup = 1787.0 / 35744, .per = "step"};
+  const auto of_linear = [&linear](double step) { return learning_rate(linear, step / 357.44, 100); };
+  EXPECT_NEAR(of_linear(1), .017797, 5e-7);
+  EXPECT_NEAR(of_linear(1787), 31.803057, 5e-7);
+  EXPECT_NEAR(of_linear(17872), 16, 1e-9);
+}
+
+TEST(LearningRate, OfCvrlsRecipesTakeTheReleasedNumbersOfSteps) {
+  constexpr double kAnEpoch = 366016.0 / 1024;
+  EXPECT_EQ(kAnEpoch, 357.4375);
+  EXPECT_EQ(std::floor(5 * kAnEpoch), 1787);
+  EXPECT_EQ(std::ceil(100 * kAnEpoch), 35744);
+  EXPECT_EQ(std::ceil(200 * kAnEpoch), 71488);
+}
+
+TEST(LearningRate, IsMultipliedThroughout) {
+  for (const char* shape : {"cosine", "full_cosine", "constant", "step"}) {
+    const ScheduleOptions plain{.shape = shape, .lr = 0.3, .min_lr = 0.01, .warmup = 0.25};
+    ScheduleOptions four = plain;
+    four.lr_multiplier = 4;
+    for (const double epoch : {0.0, 1.0, 5.0, 9.0})
+      EXPECT_DOUBLE_EQ(learning_rate(four, epoch, 10), 4 * learning_rate(plain, epoch, 10));
+  }
+}
+
 struct Problem {
   at::Tensor weight, bias, inputs, targets;
   Problem() {
@@ -79,6 +121,22 @@ TEST(Optimizer, SgdIsTorchsSgd) {
     options.nesterov = nesterov;
     expect_same_course(options, theirs, reference);
   }
+}
+
+TEST(Optimizer, SgdMultipliesTheRateOutsideTheVelocity) {  // CVRL's framework has it inside, and ends at -0.951
+  at::Tensor weight = torch::zeros({1}, torch::kDouble).requires_grad_();
+  OptimizerOptions options;
+  options.weight_decay = 0;
+  Optimizer optimizer({{"weight", weight}}, options);
+  double inside = 0, velocity = 0;
+  for (const double lr : {.1, .2, .3}) {
+    weight.mutable_grad() = torch::ones({1}, torch::kDouble);
+    optimizer.step(lr);
+    velocity = 0.9 * velocity - lr;
+    inside += velocity;
+  }
+  EXPECT_NEAR(weight.item<double>(), -1.293, 1e-12);
+  EXPECT_NEAR(inside, -.951, 1e-12);
 }
 
 TEST(Optimizer, AdamwIsTorchsAdamw) {

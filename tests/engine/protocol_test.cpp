@@ -40,6 +40,20 @@ TEST(Protocol, WhatDepartsFromTheNameIsSaid) {
   EXPECT_NE(hash_of("ucf101_linear", {"eval.linear.lr=0.1"}), hash_of("ucf101_linear"));
 }
 
+TEST(Protocol, ADefaultThatTheNameReplacesIsSaidToo) {  // such a key is a setting only away from its default
+  const auto cvrl = [](std::vector<std::string> sets) {
+    std::vector<std::string> all = protocol_assignments(*find_protocol("kinetics-linear-cvrl-v1"));
+    all.emplace_back("data.format=kinetics");
+    all.insert(all.end(), sets.begin(), sets.end());
+    return name_of("ucf101_linear", all);
+  };
+  EXPECT_EQ(cvrl({}), "kinetics-linear-cvrl-v1");
+  EXPECT_EQ(cvrl({"eval.size=0"}), "kinetics-linear-cvrl-v1 + {eval.size=0}");
+  EXPECT_EQ(cvrl({"eval.linear.views=cstp"}), "kinetics-linear-cvrl-v1 + {eval.linear.views=cstp}");
+  EXPECT_EQ(cvrl({"data.share=0.1"}), "kinetics-linear-cvrl-v1 + {data.share=0.1}");
+  EXPECT_EQ(name_of("ucf101_linear", {"eval.views=cvrl"}), "ucf101-linear-v1 + {eval.views=cvrl}");
+}
+
 TEST(Protocol, OtherDataIsADepartureFromANameOfADataSet) {
   EXPECT_EQ(name_of("ucf101_linear", {"data.format=list"}), "ucf101-linear-v1 + {data.format=list}");
   EXPECT_EQ(name_of("synthetic_quick", {"data.format=list"}), "synthetic-linear-v1");
@@ -103,6 +117,11 @@ TEST(Protocol, ANameNeverChangesItsMeaning) {
 ucf101-finetune-v1 2d8c4be0107f3e2a
 hmdb51-linear-v1 78bc847e3153a6b3
 hmdb51-finetune-v1 2d8c4be0107f3e2a
+kinetics-linear-cvrl-v1 cf49ce00011e47d3
+ucf101-finetune-cvrl-v1 823e96cfd07278ee
+hmdb51-finetune-cvrl-v1 823e96cfd07278ee
+kinetics-semi1-cvrl-v1 c63013787c9ef355
+kinetics-semi10-cvrl-v1 86e617c1dd7fca8b
 linear-cached-v1 b9687cf683c427c8
 knn-v1 146ee6c4323c2252
 retrieval-v1 c2c2082ffe26d77e

@@ -21,6 +21,8 @@ struct DataOptions {
   int64_t split = 1;              ///< official split 1..3 (ucf101, hmdb51)
   int64_t videos = 0;  ///< expected count of training videos: used by --dry-run where the data is absent, checked where
                        ///< present; 0 = unchecked
+  double share = 1.0;  ///< of the labelled training videos, as many of every class; see class_balanced()
+  int64_t share_seed = 1;                ///< which ones
   std::string on_bad_video = "replace";  ///< training: replace | error
   double max_bad = 0.02;                 ///< training stops once more than this share of the videos has proved bad
   void bind(Fields& f);
@@ -48,7 +50,15 @@ struct Dataset {
   std::string files_hash() const;
 };
 
-/// Opens one split. @throws DataError with the path and what was wanted; ConfigError for options that do not fit.
+/// The semi-supervised subset: round(share * M / K) videos of every class of M labelled ones, at least one, and all of
+/// a class that has no more, drawn by the seed and kept in the order of the data set. A larger share of one seed
+/// contains a smaller one. @throws DataError if nothing is labelled
+Dataset class_balanced(const Dataset& dataset, double share, uint64_t seed);
+/// Training videos one a line, "path label"; what a run keeps of its subset.
+std::string video_list(const Dataset& dataset);
+
+/// Opens one split; of the training split the subset that options.share asks for. @throws DataError with the path and
+/// what was wanted; ConfigError for options that do not fit.
 Dataset open_dataset(const DataOptions& options, Split split);
 
 /// One reader per format: (options, split) -> records. The table is in dataset.cpp.

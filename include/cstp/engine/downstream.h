@@ -24,8 +24,9 @@ struct LoadedBackbone {
 };
 /// @param checkpoint "" = untrained weights, as the config's objective would start from; said in the log
 /// Every rank of `world` loads by itself.
+/// @param inflate the weights are a 2D network's; see inflate.h
 LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& checkpoint, bool allow_partial,
-                                 const World& world = {});
+                                 const World& world = {}, bool inflate = false);
 
 /// Features of every video of a split, [D,V,C]; `clips` a video.
 FeatureSet backbone_features(const LoadedBackbone& backbone, const Dataset& dataset, int64_t clips,

@@ -22,8 +22,9 @@ struct OptimizerOptions {
 };
 
 struct ScheduleOptions {
-  std::string shape = "cosine";    ///< cosine | constant | step
+  std::string shape = "cosine";    ///< cosine | full_cosine | constant | step
   double lr = 0.03;                ///< peak
+  double lr_multiplier = 1;        ///< on every rate of the course
   double min_lr = 1e-5;            ///< start of the warm-up and end of the cosine
   double warmup = 0.5;             ///< fraction of the epochs
   std::vector<double> milestones;  ///< step: fractions of the epochs after which lr is multiplied by `gamma`
@@ -34,7 +35,8 @@ struct ScheduleOptions {
 
 /// @param epoch 0-based, fractional where the rate moves per step
 /// Linear from min_lr over the first warmup*epochs, then the shape. (CSTP's released recipe: warm-up over half the
-/// run.)
+/// run.) `cosine` spans what is left after the warm-up. `full_cosine` spans the whole run, and the warm-up rises to the
+/// value that it has at the warm-up's end (CVRL's released code).
 double learning_rate(const ScheduleOptions& options, double epoch, double epochs);
 
 class Optimizer {

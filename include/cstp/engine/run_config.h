@@ -48,6 +48,8 @@ struct DownstreamOptions {
   bool norm = true;       ///< BatchNorm1d before the classifier (without affine for linear, with for finetune)
   double dropout = 0;
   bool augment = true;                  ///< random crop and jitter (on_the_fly features); else centre crop
+  std::string views = "cstp";           ///< whose crops and colours they are; see training_views()
+  std::string schedule = "cosine";      ///< cosine, moving per epoch | full_cosine, per step; see learning_rate()
   std::string features = "on_the_fly";  ///< linear: cached | on_the_fly
   int64_t train_clips = 10;             ///< cached: clips a training video
   void bind(Fields& f);
@@ -58,10 +60,12 @@ struct EvalOptions {
   std::string protocol_name;        ///< the named protocol that these settings are meant to be; see protocol.h
   int64_t frames = 0;               ///< a clip's; 0 = clip.frames
   int64_t stride = 4;
-  int64_t clips = 10;  ///< per video, evenly spread
-  int64_t crops = 1;   ///< 1 or 3 per clip
+  int64_t size = 0;            ///< pixels of a test view's side; 0 = clip.size
+  std::string views = "cstp";  ///< whose windows, crops and resizing test views have; see grid_of()
+  int64_t clips = 10;          ///< per video, evenly spread
+  int64_t crops = 1;           ///< 1 or 3 per clip
   std::string crop =
-      "center";  ///< center (short side 128, crop 112, in that proportion) | square (whole frame squeezed)
+      "center";  ///< center (short side 128, crop 112, in that proportion; cvrl: the short side) | square (squeezed)
   std::string average = "softmax";  ///< softmax | logits: what is averaged over the clips of a video
   int64_t batch = 8;                ///< videos a forward pass
   int64_t knn = 20;

@@ -18,14 +18,18 @@ struct SupervisedOptions {
   bool norm = true;         ///< BatchNorm1d before the classifier
   bool norm_affine = true;  ///< with scale and shift (fine-tuning); the probe has none
   double dropout = 0;
-  int64_t stride = 4;   ///< source frames between the frames of a training clip
-  bool augment = true;  ///< random resized crop and colours; else the centre crop
+  int64_t stride = 4;              ///< source frames between the frames of a training clip
+  bool augment = true;             ///< random resized crop and colours; else the centre crop
+  std::string filter = "bicubic";  ///< bicubic | bilinear (bilinear without antialiasing, as CVRL's released code)
   CropOptions crop;
   ClipColorOptions color{.strong = 1, .tilt_degrees = 0, .jitter = 0.3, .grey = 0, .blur = 0, .flip = 0};
   void bind(Fields& f);
   /// @throws ConfigError if a minimum is above its maximum
   void validate() const;
 };
+/// How a method's released code cuts and colours training clips, by a name of grid_methods(); the rest at its defaults.
+/// `cvrl`: area [0.3,1] and aspect [0.5,2] with uniform heights, flip, no colours, bilinear.
+SupervisedOptions training_views(const std::string& method);
 
 /// An objective that can also be asked for class scores.
 class Classifier : public Objective {

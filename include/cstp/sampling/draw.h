@@ -30,13 +30,15 @@ void draw_window(const VideoInfo& video, int64_t frames, int64_t stride, Rng& rn
 struct CropOptions {
   double area_min = 0.2, area_max = 1.0;            ///< share of the frame's area
   double ratio_min = 3.0 / 4, ratio_max = 4.0 / 3;  ///< width / height in pixels
+  std::string sampler = "cstp";                     ///< cstp | height_uniform | log_aspect; see crop_sampler.h
   void bind(Fields& f);
   /// @throws ConfigError if a minimum is above its maximum
   void validate(const std::string& path) const;
 };
 
-/// Random resized crop of fine-tuning: area and aspect uniform, sides swapped with probability 1/2, at most `tries`
-/// draws until the box fits, else the centred square of the short side. (CSTP, released code.)
+/// Random resized crop by options.sampler. `cstp`: area and aspect uniform, sides swapped with probability 1/2, at most
+/// `tries` draws until the box fits, else the centred square of the short side (CSTP, released code). The others have
+/// their own number of tries.
 CropBox draw_crop(const VideoInfo& video, const CropOptions& options, Rng& rng, int64_t tries = 10);
 
 /// The centred square of `share` of the short side; 112/128 is "short side 128, centre crop 112".
@@ -69,6 +71,10 @@ std::vector<int64_t> uniform_starts(int64_t video_frames, int64_t span, int64_t 
 /// exactly there counts twice, as released); {0} where N <= span.
 std::vector<int64_t> tiled_starts(int64_t video_frames, int64_t span);
 
+/// CVRL's released test windows: floor(i * max(0, N - T*stride) / (clips-1)), i = 0..clips-1. (T*stride, not the span:
+/// the last window ends stride-1 frames before the video does.)
+std::vector<int64_t> floored_starts(int64_t video_frames, int64_t frames, int64_t stride, int64_t clips);
+
 struct GridOptions {
   int64_t frames = 16;
   int64_t stride = 4;
@@ -78,7 +84,14 @@ struct GridOptions {
       "center";  ///< center: squares of crop_share of the short side; square: the whole frame, resized to a square
   double crop_share = 112.0 / 128;
   Filter filter = Filter::bicubic;  ///< CSTP's released transforms resize bicubically
+  bool antialias = true;
+  bool floored = false;  ///< floored_starts() for uniform_starts()
 };
+/// The grid of a method by its name. `cstp`: the defaults above. `cvrl`: floored starts, squares of the whole short
+/// side, bilinear without antialiasing. (CVRL's released code.)
+GridOptions grid_of(const std::string& method);
+/// Names that grid_of() knows.
+const std::vector<std::string>& grid_methods();
 
 /// The views of one video for evaluation, clip by clip, its crops side by side: view = clip * crops + crop. Nothing is
 /// random.

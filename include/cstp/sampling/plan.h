@@ -17,6 +17,12 @@ struct CropBox {
 
 enum class ColorOp : uint8_t { brightness, contrast, saturation, hue };
 enum class Filter : uint8_t { nearest, bilinear, bicubic };
+/// Whose formulas contrast, saturation and grey follow. torchvision: contrast about the clip's mean luma, saturation by
+/// blending with the luma, grey by (0.299, 0.587, 0.114). tensorflow (CVRL's released code): contrast about each
+/// channel's mean over the clip, saturation scales HSV's S, grey by (0.2989, 0.5870, 0.1140).
+enum class ColorRule : uint8_t { torchvision, tensorflow };
+/// What a blur sees beyond the edge of a view.
+enum class BlurBorder : uint8_t { reflect, zero };
 
 /// Colour changes of one view: one draw, shared by its T frames (but for the grey channel, which CSTP redraws per
 /// frame). Order of execution: jitter, grey, blur, solarize.
@@ -24,10 +30,13 @@ struct ColorPlan {
   std::vector<ColorOp> jitter;                          ///< in the order drawn; empty: none
   double brightness = 1, contrast = 1, saturation = 1;  ///< factors
   double hue = 0;                                       ///< shift in turns, [-0.5, 0.5]
-  bool grey = false;                                    ///< replace by luma (0.299, 0.587, 0.114)
+  bool grey = false;                                    ///< replace by luma, weighted as `rule` says
   std::vector<int8_t> grey_channel;  ///< empty, or per frame the RGB channel (0..2) copied to all three
   double blur_sigma = 0;             ///< output pixels; 0: none
-  double solarize = 2;               ///< values in [0,1] at or above it are inverted; above 1: none
+  int64_t blur_taps = 0;             ///< odd number of weights; 0: out to three sigma
+  BlurBorder blur_border = BlurBorder::reflect;
+  double solarize = 2;  ///< values in [0,1] at or above it are inverted; above 1: none
+  ColorRule rule = ColorRule::torchvision;
   bool operator==(const ColorPlan&) const = default;
 };
 
