@@ -18,6 +18,21 @@ MlpImpl::MlpImpl(int64_t in, int64_t hidden, int64_t out)
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) { return layers_->forward(x); }
 
+ProjectorImpl::ProjectorImpl(const ProjectorOptions& options) {
+  int64_t width = options.in;
+  for (int64_t layer = 0; layer < options.hidden_layers; ++layer) {
+    layers_->push_back(torch::nn::Linear(width, options.hidden));
+    layers_->push_back(
+        torch::nn::BatchNorm1d(torch::nn::BatchNorm1dOptions(options.hidden).momentum(options.norm_momentum)));
+    layers_->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
+    width = options.hidden;
+  }
+  layers_->push_back(torch::nn::Linear(width, options.out));
+  register_module("layers", layers_);
+}
+
+at::Tensor ProjectorImpl::forward(const at::Tensor& x) { return layers_->forward(x); }
+
 void initialize_xavier(torch::nn::Module& module, bool random_norm_gamma) {
   // Told apart by shape, so that every kind of convolution, linear layer and norm is covered: only norms have a
   // one-dimensional weight.

@@ -7,6 +7,7 @@ namespace cstp {
 
 // Each defined in its own file.
 ObjectiveRow cstp_row();
+ObjectiveRow cvrl_row();
 ObjectiveRow supervised_row();
 
 namespace {
@@ -29,7 +30,7 @@ const ObjectiveRow& find_row(const ConfigNode& section) {
 }  // namespace
 
 std::span<const ObjectiveRow> objectives() {
-  static const ObjectiveRow table[] = {cstp_row(), supervised_row()};
+  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), supervised_row()};
   return table;
 }
 

@@ -28,6 +28,44 @@ TEST(Mlp, IsLinearNormReluLinear) {
   EXPECT_TRUE(torch::allclose(mlp->forward(x), expected, 1e-4, 1e-5));
 }
 
+TEST(Projector, HasTheParametersOfCvrlsHeads) {
+  const auto parameters = [](int64_t width, int64_t hidden_layers) {
+    return parameter_count(*Projector(ProjectorOptions{.in = width, .hidden = width, .hidden_layers = hidden_layers}));
+  };
+  EXPECT_EQ(parameters(2048, 0), 262'272);
+  EXPECT_EQ(parameters(2048, 1), 4'462'720);
+  EXPECT_EQ(parameters(2048, 2), 8'663'168);
+  EXPECT_EQ(parameters(2048, 3), 12'863'616);
+  EXPECT_EQ(parameters(2048, 4), 17'064'064);
+  EXPECT_EQ(parameters(4096, 3), 50'892'928);  // of a network of double width
+  int64_t statistics = 0;
+  for (const auto& buffer : Projector(ProjectorOptions{.in = 2048, .hidden = 2048})->named_buffers()) {
+    if (buffer.value().dim() == 1) statistics += buffer.value().numel();
+  }
+  EXPECT_EQ(12'863'616 + statistics, 12'875'904);
+}
+
+TEST(Projector, ClassifiersOfItsFeaturesHaveTheWorkedParameters) {
+  for (const auto& [classes, count] : {std::pair{400, 819'600}, {600, 1'229'400}, {101, 206'949}, {51, 104'499}})
+    EXPECT_EQ(parameter_count(*torch::nn::Linear(2048, classes)), count);
+}
+
+TEST(Projector, IsLinearNormReluAgainAndAgainThenLinear) {
+  torch::manual_seed(1);
+  Projector projector(ProjectorOptions{.in = 3, .hidden = 4, .hidden_layers = 2, .out = 2, .norm_momentum = 0.003});
+  const auto p = projector->named_parameters();
+  const at::Tensor x = torch::randn({6, 3});
+  at::Tensor h = x;
+  for (const char* layer : {"layers.0", "layers.3"}) {
+    h = h.mm(p[std::string(layer) + ".weight"].t()) + p[std::string(layer) + ".bias"];
+    h = ((h - h.mean(0)) / (h.var(0, /*unbiased=*/false) + 1e-5).sqrt()).clamp_min(0);
+  }
+  const at::Tensor expected = h.mm(p["layers.6.weight"].t()) + p["layers.6.bias"];
+  EXPECT_TRUE(torch::allclose(projector->forward(x), expected, 1e-4, 1e-5));
+  projector->eval();
+  EXPECT_FALSE(torch::allclose(projector->forward(x), expected, 1e-4, 1e-5));
+}
+
 TEST(InitializeXavier, CleanSetsNormsToOneAndBiasesToZero) {
   const auto backbone = make_backbone({.name = "r2plus1d10"});
   initialize_xavier(*backbone, /*random_norm_gamma=*/false);

@@ -23,6 +23,8 @@ const Case kCases[] = {
     {"cstp", "{name: cstp, projector_hidden: 32, contrast: infonce, projector_out: 16}"},
     {"cstp", "{name: cstp, projector_hidden: 32, contrast: queue, queue_size: 20}"},
     {"cstp", "{name: cstp, heads: linear}"},
+    {"cvrl", "{name: cvrl}"},
+    {"cvrl", "{name: cvrl, gap: uniform, views: {recipe: symmetric}, projector_layers: 1}"},
     {"supervised", "{name: supervised}"},
     {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
 };
