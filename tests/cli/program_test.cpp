@@ -10,6 +10,7 @@
 #include <iterator>
 #include <thread>
 
+#include "cstp/engine/run_config.h"
 #include "program.h"
 
 namespace cstp {
@@ -53,6 +54,21 @@ TEST(TrainCommand, DryRunPrintsTheRecipeAndTouchesNothing) {
     EXPECT_THAT(outcome.out, HasSubstr(wanted));
   }
   EXPECT_FALSE(std::filesystem::exists(program.path("runs")));
+}
+
+TEST(TrainCommand, EveryShippedConfigDryRuns) {
+  const Program program;
+  for (const std::string& config : shipped_configs()) {
+    std::vector<std::string> arguments = {"train", "--config", config, "--dry-run"};
+    // Small networks and clips: a dry run does two steps to measure memory. A root that is absent counts data.videos.
+    for (const char* set : {"clip.size=32", "clip.frames=8", "model.width=0.125", "data.root=absent",
+                            "train.device=cpu", "data.videos=5000"}) {
+      arguments.insert(arguments.end(), {"--set", set});
+    }
+    const Outcome outcome = program.run(arguments);
+    ASSERT_EQ(outcome.code, 0) << config << ": " << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("# the whole recipe")) << config;
+  }
 }
 
 TEST(EvalCommand, EveryProtocolFillsTheContract) {
