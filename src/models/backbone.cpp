@@ -16,6 +16,13 @@ std::shared_ptr<Backbone> make_r2plus1d18(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r2plus1d10(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r3d10(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r2plus1d18_vcop(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r3d50(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r3d101(const ModelOptions& options);
+std::shared_ptr<Backbone> make_r3d152(const ModelOptions& options);
+std::shared_ptr<Backbone> make_c3d(const ModelOptions& options);
+std::shared_ptr<Backbone> make_c3d_bn(const ModelOptions& options);
 std::shared_ptr<Backbone> make_mean_frame(const ModelOptions& options);
 std::shared_ptr<Backbone> make_frame_difference(const ModelOptions& options);
 
@@ -28,6 +35,15 @@ constexpr BackboneRow kBackbones[] = {
     {"r3d18_pool", make_r3d18_pool, "CSTP's R3D: two blocks per stage, 7x7x7 stem and max-pool"},
     {"r3d18", make_r3d18, "torchvision's r3d_18"},
     {"r2plus1d18", make_r2plus1d18, "torchvision's r2plus1d_18"},
+    {"r3d10", make_r3d10, "R3D of STS and HDC: one block per stage, 3x7x7 stem without pool"},
+    {"r3d18_vcop", make_r3d18, "R3D of VCOP's line, HDC's 3D-ResNet18: the very network of r3d18"},
+    {"r2plus1d18_vcop", make_r2plus1d18_vcop,
+     "R(2+1)D of VCOP's line: r2plus1d10 with two blocks per stage; not torchvision's"},
+    {"r3d50", make_r3d50, "CVRL's R3D-50: bottlenecks, 3x1x1 in the two last stages; width 2 and 4 are its 2x and 4x"},
+    {"r3d101", make_r3d101, "CVRL's R3D-101"},
+    {"r3d152", make_r3d152, "CVRL's R3D-152; its 2x is width 2"},
+    {"c3d", make_c3d, "C3D's eight convolutions without norms, stages tapped before their pools"},
+    {"c3d_bn", make_c3d_bn, "C3D with a batch norm after every convolution"},
     {.name = "mean_frame",
      .make = make_mean_frame,
      .description = "baseline without weights: the mean frame on a 16x16 grid",

@@ -6,7 +6,9 @@
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/pimpl.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 
 #include "cstp/distributed/sync_norm.h"
@@ -15,6 +17,12 @@ namespace cstp {
 
 /// (t, h, w)
 using Size3 = std::array<int64_t, 3>;
+
+/// A channel count at a width; see ModelOptions::width.
+inline int64_t scaled_channels(int64_t channels, double width) {
+  if (width == 1.0) return channels;
+  return std::max<int64_t>(8, 8 * std::llround(static_cast<double>(channels) * width / 8));
+}
 
 inline torch::nn::Conv3d make_conv(int64_t in, int64_t out, const Size3& kernel, const Size3& stride) {
   return torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, {kernel[0], kernel[1], kernel[2]})
@@ -25,9 +33,9 @@ inline torch::nn::Conv3d make_conv(int64_t in, int64_t out, const Size3& kernel,
 
 inline torch::nn::ReLU make_relu() { return torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)); }
 
-/// t x 1 x 1 convolution, computed as a t x 1 one over [N,C,T,H*W], which is a view. LibTorch's CPU path for the 3D
-/// form unfolds the input (5 times slower, measured) and loses the channels-last order. Its parameter keeps the 3D
-/// shape.
+/// t x 1 x 1 convolution (1 x 1 x 1 among them), computed as a t x 1 one over [N,C,T,H*W], which is a view. LibTorch's
+/// CPU path for the 3D form unfolds the input (5 times slower, measured) and loses the channels-last order. Its
+/// parameter keeps the 3D shape.
 class TemporalConvImpl : public torch::nn::Conv3dImpl {
  public:
   TemporalConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride)

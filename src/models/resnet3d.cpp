@@ -1,14 +1,15 @@
-// src/models/resnet3d.cpp: 3D residual networks of basic blocks, one grammar for every named form.
+// src/models/resnet3d.cpp: 3D residual networks, one grammar for every named form.
 //
 // Sources: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018) for R3D and
 // R(2+1)D; torchvision.models.video for the forms and names of r3d18 and r2plus1d18; CSTP's released code for
-// r2plus1d10, r3d10_pool and r3d18_pool. Three different networks are called "R(2+1)D-18" in this literature, so a name
-// here says the exact form, and a test holds the parameter count of each.
+// r2plus1d10, r3d10_pool and r3d18_pool; the forms that STS (its released code), HDC and VCOP's users share for r3d10,
+// r3d18_vcop and r2plus1d18_vcop; CVRL's released code for r3d50, r3d101 and r3d152. Three different networks are
+// called "R(2+1)D-18" in this literature, so a name here says the exact form, and a test holds the parameter count of
+// each.
 #include <torch/nn/init.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/pooling.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -27,12 +28,14 @@ enum class Conv {
   full,                  ///< 3x3x3
   factorised_per_block,  ///< (2+1)D; both convolutions share the mid channels of the first (torchvision)
   factorised_per_conv,   ///< (2+1)D; each has its own mid channels, and shortcuts are factorised too (CSTP)
+  bottleneck,            ///< 1x1x1, 1x3x3, 1x1x1; the first is 3x1x1 in the two last stages (CVRL)
 };
 enum class Stem {
   full3,             ///< 3x7x7
   full7_pool,        ///< 7x7x7, then max-pool 3 stride 2 (CSTP's R3D)
   factorised_mid45,  ///< (2+1)D with 45 mid channels (torchvision)
   factorised,        ///< (2+1)D with the formula's mid channels, 83 at full width (CSTP)
+  full5_pool,        ///< 5x7x7 stride 2 in time too, then max-pool 1x3x3 (CVRL)
 };
 
 struct Form {
@@ -40,11 +43,6 @@ struct Form {
   Conv conv;
   std::array<int64_t, 4> blocks;
 };
-
-int64_t scaled(int64_t channels, double width) {
-  if (width == 1.0) return channels;
-  return std::max<int64_t>(8, 8 * std::llround(static_cast<double>(channels) * width / 8));
-}
 
 /// norm(conv(relu(norm(conv(x))))) + shortcut(x), then ReLU.
 class BasicBlockImpl : public torch::nn::Module {
@@ -95,24 +93,80 @@ class BasicBlockImpl : public torch::nn::Module {
 };
 TORCH_MODULE(BasicBlock);
 
+/// CVRL's block: reduce, look about in space, expand; norm and ReLU between, norm after the last; + shortcut(x), then
+/// ReLU. Time is never down-sampled, space by the middle convolution.
+class BottleneckImpl : public torch::nn::Module {
+ public:
+  static constexpr int64_t kExpansion = 4;
+
+  /// @param kernel of the first convolution in time
+  BottleneckImpl(int64_t in, int64_t mid, int64_t kernel, int64_t stride)
+      : conv1_(TemporalConv(in, mid, kernel, 1), torch::nn::BatchNorm3d(mid), make_relu()),
+        conv2_(make_conv(mid, mid, {1, 3, 3}, {1, stride, stride}), torch::nn::BatchNorm3d(mid), make_relu()),
+        conv3_(TemporalConv(mid, kExpansion * mid, 1, 1), torch::nn::BatchNorm3d(kExpansion * mid)) {
+    register_module("conv1", conv1_);
+    register_module("conv2", conv2_);
+    register_module("conv3", conv3_);
+    const int64_t out = kExpansion * mid;
+    if (stride == 1 && in == out) return;
+    if (stride == 1) {
+      downsample_->push_back(TemporalConv(in, out, 1, 1));
+    } else {
+      downsample_->push_back(make_conv(in, out, {1, 1, 1}, {1, stride, stride}));
+    }
+    downsample_->push_back(torch::nn::BatchNorm3d(out));
+    register_module("downsample", downsample_);
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    at::Tensor y = conv3_->forward(conv2_->forward(conv1_->forward(x)));
+    y += downsample_->is_empty() ? x : downsample_->forward(x);
+    return y.relu_();
+  }
+
+ private:
+  torch::nn::Sequential conv1_, conv2_, conv3_, downsample_;
+};
+TORCH_MODULE(Bottleneck);
+
+/// Variance scaling by fan-in, scale 1: a normal distribution cut at two deviations and widened to make up for the cut,
+/// as CVRL's framework defines it.
+void initialize_variance_scaling(at::Tensor weight) {
+  constexpr double kCutDeviation = 0.87962566103423978;  // of a standard normal cut at +-2
+  const double fan_in = static_cast<double>(weight.numel()) / static_cast<double>(weight.size(0));
+  const double deviation = std::sqrt(1 / fan_in) / kCutDeviation;
+  const double bound = std::erf(std::sqrt(2.0));  // P(|x| < 2)
+  const torch::NoGradGuard no_grad;
+  weight.uniform_(-bound, bound).erfinv_().mul_(std::sqrt(2.0) * deviation);
+}
+
 class ResNet3d final : public Backbone {
  public:
   ResNet3d(const Form& form, double width) {
-    for (size_t k = 0; k < channels_.size(); ++k) channels_[k] = scaled(int64_t{64} << k, width);
+    const bool bottleneck = form.conv == Conv::bottleneck;
     push_stem(form.stem, width);
     register_module("stem", stem_);
-    int64_t in = channels_[0];
+    int64_t in = scaled_channels(64, width);
     for (size_t k = 0; k < layers_.size(); ++k) {
+      const int64_t base = scaled_channels(int64_t{64} << k, width);
+      channels_[k] = bottleneck ? Bottleneck::Impl::kExpansion * base : base;
       for (int64_t block = 0; block < form.blocks[k]; ++block) {
         const int64_t stride = k > 0 && block == 0 ? 2 : 1;
-        layers_[k]->push_back(BasicBlock(form.conv, in, channels_[k], stride));
+        if (bottleneck) {
+          layers_[k]->push_back(Bottleneck(in, base, k < 2 ? 1 : 3, stride));
+        } else {
+          layers_[k]->push_back(BasicBlock(form.conv, in, base, stride));
+        }
         in = channels_[k];
       }
       register_module("layer" + std::to_string(k + 1), layers_[k]);
     }
-    // As torchvision initialises its video networks; norms keep gamma 1, beta 0.
+    // Norms keep gamma 1, beta 0.
     for (const auto& parameter : named_parameters()) {
-      if (parameter.value().dim() > 1) {
+      if (parameter.value().dim() == 1) continue;
+      if (bottleneck) {
+        initialize_variance_scaling(parameter.value());
+      } else {  // as torchvision initialises its video networks
         torch::nn::init::kaiming_normal_(parameter.value(), 0, torch::kFanOut, torch::kReLU);
       }
     }
@@ -133,11 +187,13 @@ class ResNet3d final : public Backbone {
  private:
   void push_stem(Stem stem, double width) {
     const Size3 stride = {1, 2, 2};
-    const int64_t out = channels_[0];
+    const int64_t out = scaled_channels(64, width);
     if (stem == Stem::full3 || stem == Stem::full7_pool) {
       stem_->push_back(make_conv(3, out, {stem == Stem::full3 ? 3 : 7, 7, 7}, stride));
+    } else if (stem == Stem::full5_pool) {
+      stem_->push_back(make_conv(3, out, {5, 7, 7}, {2, 2, 2}));
     } else {
-      const int64_t mid = stem == Stem::factorised ? factorised_mid(3, out, {3, 7, 7}) : scaled(45, width);
+      const int64_t mid = stem == Stem::factorised ? factorised_mid(3, out, {3, 7, 7}) : scaled_channels(45, width);
       stem_->push_back(make_conv(3, mid, {1, 7, 7}, stride));
       stem_->push_back(Norm3d(mid));
       stem_->push_back(make_relu());
@@ -147,6 +203,10 @@ class ResNet3d final : public Backbone {
     stem_->push_back(make_relu());
     if (stem == Stem::full7_pool) {
       stem_->push_back(torch::nn::MaxPool3d(torch::nn::MaxPool3dOptions(3).stride(2).padding(1)));
+    }
+    if (stem == Stem::full5_pool) {
+      stem_->push_back(
+          torch::nn::MaxPool3d(torch::nn::MaxPool3dOptions({1, 3, 3}).stride({1, 2, 2}).padding({0, 1, 1})));
     }
   }
 
@@ -166,11 +226,26 @@ std::shared_ptr<Backbone> make_r2plus1d18(const ModelOptions& o) {
 std::shared_ptr<Backbone> make_r2plus1d10(const ModelOptions& o) {
   return std::make_shared<ResNet3d>(Form{Stem::factorised, Conv::factorised_per_conv, {1, 1, 1, 1}}, o.width);
 }
+std::shared_ptr<Backbone> make_r3d10(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full3, Conv::full, {1, 1, 1, 1}}, o.width);
+}
+std::shared_ptr<Backbone> make_r2plus1d18_vcop(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::factorised, Conv::factorised_per_conv, {2, 2, 2, 2}}, o.width);
+}
 std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& o) {
   return std::make_shared<ResNet3d>(Form{Stem::full7_pool, Conv::full, {1, 1, 1, 1}}, o.width);
 }
 std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& o) {
   return std::make_shared<ResNet3d>(Form{Stem::full7_pool, Conv::full, {2, 2, 2, 2}}, o.width);
+}
+std::shared_ptr<Backbone> make_r3d50(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full5_pool, Conv::bottleneck, {3, 4, 6, 3}}, o.width);
+}
+std::shared_ptr<Backbone> make_r3d101(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full5_pool, Conv::bottleneck, {3, 4, 23, 3}}, o.width);
+}
+std::shared_ptr<Backbone> make_r3d152(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full5_pool, Conv::bottleneck, {3, 8, 36, 3}}, o.width);
 }
 
 }  // namespace cstp

@@ -7,6 +7,7 @@
 
 #include <ATen/autocast_mode.h>
 
+#include <cmath>
 #include <map>
 #include <string>
 
@@ -16,8 +17,42 @@
 namespace cstp {
 namespace {
 
+/// What a name stands for.
+struct Form {
+  int64_t parameters;             ///< at full width
+  int64_t statistics;             ///< running means and variances beside them
+  std::vector<int64_t> channels;  ///< of the stages at an eighth of the width
+  bool halves_time = true;        ///< from stage to stage
+};
+
+/// CSTP's forms: counts of the released code. torchvision's: its own counts (33,371,472 and 31,505,325) without fc.
+/// r3d10, r2plus1d18_vcop and c3d_bn: STS, section 8, and HDC, fact 19. CVRL's: its section 4, where the paper's counts
+/// include the running statistics.
+const std::map<std::string, Form> kForms = {
+    {"r2plus1d10", {14'365'303, 14'350, {8, 16, 32, 64}}},
+    {"r3d10_pool", {14'399'424, 5'760, {8, 16, 32, 64}}},
+    {"r3d18_pool", {33'203'904, 9'600, {8, 16, 32, 64}}},
+    {"r3d18", {33'371'472 - (512 * 400 + 400), 9'600, {8, 16, 32, 64}}},
+    {"r2plus1d18", {31'505'325 - (512 * 400 + 400), 25'350, {8, 16, 32, 64}}},
+    {"r3d10", {14'361'792, 5'760, {8, 16, 32, 64}}},
+    {"r3d18_vcop", {33'166'272, 9'600, {8, 16, 32, 64}}},
+    {"r2plus1d18_vcop", {33'178'423, 26'830, {8, 16, 32, 64}}},
+    {"r3d50", {31'672'128, 31'725'248 - 31'672'128, {32, 64, 128, 256}, false}},
+    {"r3d101", {59'577'152, 59'682'496 - 59'577'152, {32, 64, 128, 256}, false}},
+    {"r3d152", {82'036'544, 82'187'968 - 82'036'544, {32, 64, 128, 256}, false}},
+    {"c3d", {27'661'440 - 2 * 2'752, 0, {16, 32, 64, 64}}},
+    {"c3d_bn", {27'661'440, 2 * 2'752, {16, 32, 64, 64}}},
+};
+
+int64_t statistics_count(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const at::Tensor& buffer : module.buffers()) count += buffer.dim() > 0 ? buffer.numel() : 0;
+  return count;
+}
+
 class EveryBackbone : public testing::TestWithParam<BackboneRow> {
  protected:
+  const Form& form() const { return kForms.at(GetParam().name); }
   std::shared_ptr<Backbone> make(double width) const {
     torch::manual_seed(1);
     return make_backbone({.name = GetParam().name, .width = width});
@@ -25,27 +60,28 @@ class EveryBackbone : public testing::TestWithParam<BackboneRow> {
   const at::Tensor clips_ = (torch::manual_seed(2), torch::randn({2, 3, 8, 32, 32}));
 };
 
-TEST_P(EveryBackbone, GivesFourStagesThatHalveInTimeAndSpace) {
+TEST_P(EveryBackbone, GivesFourStagesThatHalveInSpaceAndAsItsFormSaysInTime) {
   const auto backbone = make(0.125);
   const auto maps = backbone->stages(clips_);
   ASSERT_EQ(maps.size(), 4U);
   const std::vector<int64_t> channels = backbone->stage_channels();
-  EXPECT_THAT(channels, testing::ElementsAre(8, 16, 32, 64));
+  EXPECT_EQ(channels, form().channels);
   for (size_t k = 0; k < maps.size(); ++k) {
     EXPECT_EQ(maps[k].size(0), 2);
     EXPECT_EQ(maps[k].size(1), channels[k]);
     EXPECT_GE(maps[k].min().item<double>(), 0);  // after its activation
     if (k == 0) continue;
-    for (int64_t d = 2; d < 5; ++d) EXPECT_EQ(maps[k].size(d), (maps[k - 1].size(d) + 1) / 2);
+    EXPECT_EQ(maps[k].size(2), form().halves_time ? (maps[k - 1].size(2) + 1) / 2 : maps[k - 1].size(2));
+    for (int64_t d = 3; d < 5; ++d) EXPECT_EQ(maps[k].size(d), (maps[k - 1].size(d) + 1) / 2);
   }
-  EXPECT_EQ(backbone->features(), 64);
+  EXPECT_EQ(backbone->features(), form().channels.back());
 }
 
 TEST_P(EveryBackbone, EmbedsAClipAsTheMeanOfItsLastStage) {
   const auto backbone = make(0.125);
   backbone->eval();
   const at::Tensor embedding = backbone->embed(clips_);
-  EXPECT_EQ(embedding.sizes(), (std::vector<int64_t>{2, 64}));
+  EXPECT_EQ(embedding.sizes(), (std::vector<int64_t>{2, form().channels.back()}));
   EXPECT_TRUE(torch::allclose(embedding, backbone->stages(clips_).back().flatten(2).mean(2), 1e-5, 1e-6));
 }
 
@@ -98,14 +134,10 @@ TEST_P(EveryBackbone, RunsUnderBfloat16Autocast) {
 }
 
 TEST_P(EveryBackbone, HasTheParametersOfItsForm) {
-  // CSTP's forms: counts of the released code. torchvision's: its own counts (33,371,472 and 31,505,325) without fc.
-  const std::map<std::string, int64_t> counts = {{"r2plus1d10", 14'365'303},
-                                                 {"r3d10_pool", 14'399'424},
-                                                 {"r3d18_pool", 33'203'904},
-                                                 {"r3d18", 33'371'472 - (512 * 400 + 400)},
-                                                 {"r2plus1d18", 31'505'325 - (512 * 400 + 400)}};
-  ASSERT_TRUE(counts.contains(GetParam().name)) << "add the count of " << GetParam().name;
-  EXPECT_EQ(parameter_count(*make(1.0)), counts.at(GetParam().name));
+  ASSERT_TRUE(kForms.contains(GetParam().name)) << "add the form of " << GetParam().name;
+  const auto backbone = make(1.0);
+  EXPECT_EQ(parameter_count(*backbone), form().parameters);
+  EXPECT_EQ(statistics_count(*backbone), form().statistics);
 }
 
 std::vector<BackboneRow> rows(bool learns) {
@@ -182,6 +214,66 @@ TEST(R2Plus1d10, HasTheStageSizesOfTheReleasedCodeAt112) {
   EXPECT_EQ(maps[1].sizes(), (std::vector<int64_t>{1, 16, 8, 28, 28}));
   EXPECT_EQ(maps[2].sizes(), (std::vector<int64_t>{1, 32, 4, 14, 14}));
   EXPECT_EQ(maps[3].sizes(), (std::vector<int64_t>{1, 64, 2, 7, 7}));
+}
+
+TEST(Vcop, HasTheStageSizesOfHdcAt112) {
+  // The same maps in time and space for HDC's three backbones; C3D's first is twice as wide.
+  const torch::NoGradGuard no_grad;
+  for (const char* name : {"r3d18_vcop", "r2plus1d18_vcop", "r3d10", "c3d", "c3d_bn"}) {
+    const auto maps = make_backbone({.name = name, .width = 0.125})->stages(torch::zeros({1, 3, 16, 112, 112}));
+    EXPECT_EQ(maps[0].sizes().slice(2), (std::vector<int64_t>{16, 56, 56})) << name;
+    EXPECT_EQ(maps[1].sizes().slice(2), (std::vector<int64_t>{8, 28, 28})) << name;
+    EXPECT_EQ(maps[2].sizes().slice(2), (std::vector<int64_t>{4, 14, 14})) << name;
+    EXPECT_EQ(maps[3].sizes().slice(2), (std::vector<int64_t>{2, 7, 7})) << name;
+  }
+}
+
+/// Parameters of CVRL's network at a width, from its layers at width 1: convolutions grow in both channel counts, but
+/// for the first, which sees three colours; norms grow in one.
+int64_t widened_count(const torch::nn::Module& network, int64_t width) {
+  int64_t count = 0;
+  for (const auto& item : network.named_parameters()) {
+    const bool once = item.value().dim() == 1 || item.key() == "stem.0.weight";
+    count += item.value().numel() * (once ? width : width * width);
+  }
+  return count;
+}
+
+TEST(Cvrl, HasTheCountsOfThePaperAtItsWidths) {
+  const auto r3d50 = make_backbone({.name = "r3d50"});
+  const auto r3d152 = make_backbone({.name = "r3d152"});
+  const auto twice = make_backbone({.name = "r3d50", .width = 2});
+  EXPECT_EQ(parameter_count(*twice), 126'488'192);
+  EXPECT_EQ(parameter_count(*twice) + statistics_count(*twice), 126'594'432);
+  EXPECT_EQ(twice->features(), 4096);
+  // The rule that spares building networks of gigabytes, checked against the one built.
+  EXPECT_EQ(widened_count(*r3d50, 2), 126'488'192);
+  EXPECT_EQ(widened_count(*r3d152, 2), 327'749'248);
+  EXPECT_EQ(widened_count(*r3d152, 2) + 2 * statistics_count(*r3d152), 328'052'096);
+  EXPECT_EQ(widened_count(*r3d50, 4), 505'552'128);
+  EXPECT_EQ(widened_count(*r3d50, 4) + 4 * statistics_count(*r3d50), 505'764'608);
+}
+
+TEST(Cvrl, HasTheCountsOfThePaperStageByStage) {
+  const auto children = make_backbone({.name = "r3d50"})->named_children();
+  EXPECT_EQ(parameter_count(*children["stem"]), 47'168);
+  EXPECT_EQ(parameter_count(*children["layer1"]), 215'808);
+  EXPECT_EQ(parameter_count(*children["layer2"]), 1'219'584);
+  EXPECT_EQ(parameter_count(*children["layer3"]), 9'981'952);
+  EXPECT_EQ(parameter_count(*children["layer4"]), 20'207'616);
+}
+
+TEST(Cvrl, StartsFromATruncatedNormalOfItsFanIn) {
+  const auto parameters = make_backbone({.name = "r3d50"})->named_parameters();
+  for (const char* name : {"layer3.1.conv1.0.weight", "layer2.0.conv2.0.weight", "stem.0.weight"}) {
+    const at::Tensor& weight = parameters[name];
+    const double fan_in = static_cast<double>(weight.numel()) / static_cast<double>(weight.size(0));
+    EXPECT_NEAR(weight.std().item<double>() * std::sqrt(fan_in), 1, 0.01) << name;
+    EXPECT_NEAR(weight.mean().item<double>() * std::sqrt(fan_in), 0, 0.02) << name;
+    const double farthest = weight.abs().max().item<double>() * std::sqrt(fan_in);
+    EXPECT_LE(farthest, 2 / 0.8796256 + 1e-4) << name;
+    EXPECT_GT(farthest, 2.2) << name;
+  }
 }
 
 TEST(R3dPool, HasTheStageSizesOfTheReleasedCodeAt112) {
