@@ -7,6 +7,7 @@
 #include "contact_sheet.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "model_report.h"
 
 namespace cstp {
 namespace {
@@ -14,8 +15,8 @@ namespace {
 class InspectCommand final : public Command {
  public:
   explicit InspectCommand(CLI::App& parent) {
-    app =
-        parent.add_subcommand("inspect", "show what a run would do: its configuration, or its clip pairs as a picture");
+    app = parent.add_subcommand(
+        "inspect", "show what a run would do: its configuration, its clip pairs as a picture, or what its model costs");
     app->require_subcommand(1);
     config_ = app->add_subcommand("config", "the resolved configuration, every key with its value");
     add_common_options(*config_, options_, false);
@@ -24,6 +25,8 @@ class InspectCommand final : public Command {
     add_common_options(*pairs_, options_, false);
     pairs_->add_option("--count", count_, "pairs drawn")->check(CLI::Range(1, 100));
     pairs_->add_option("--png", png_, "the picture (default: OUTPUT/pairs.png)");
+    model_ = app->add_subcommand("model", "layers, output shapes, parameters and multiply-adds of the backbone");
+    add_common_options(*model_, options_, false);
   }
 
   ExitCode run() override {
@@ -38,6 +41,11 @@ class InspectCommand final : public Command {
       } else {
         std::cout << config.yaml();
       }
+      return ExitCode::done;
+    }
+    if (model_->parsed()) {
+      const ModelProfile profile = profile_model(config.model, config.clip.frames, config.clip.size);
+      std::cout << (options_.json ? profile_json(config, profile) + "\n" : profile_text(config, profile)) << std::flush;
       return ExitCode::done;
     }
     const Dataset dataset = open_and_report(config, Split::train);
@@ -64,6 +72,7 @@ class InspectCommand final : public Command {
   CommonOptions options_;
   CLI::App* config_ = nullptr;
   CLI::App* pairs_ = nullptr;
+  CLI::App* model_ = nullptr;
   bool keys_ = false;
   int64_t count_ = 6;
   std::string png_;

@@ -332,5 +332,24 @@ TEST(SynthCommand, MakesVideosOnceAndRefusesAnotherRecipe) {
   EXPECT_EQ(other.code, 3) << other.err;
 }
 
+TEST(InspectCommand, CountsWhatAModelCosts) {
+  const Program program;
+  const std::vector<std::string> r3d50 = {
+      "inspect", "model",         "--config", "synthetic_quick.yaml", "--set", "model.name=r3d50",
+      "--set",   "clip.size=224", "--set",    "clip.frames=16"};
+  const Outcome text = program.run(r3d50);
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("45.52 G"));
+  EXPECT_THAT(text.out, HasSubstr("31,672,128 (31,725,248 with the running statistics"));
+  EXPECT_THAT(text.out, HasSubstr("2048x8x7x7"));
+  const Outcome outcome = program.run(r3d50, {"--json"});
+  const auto json = outcome.json();
+  EXPECT_EQ(json["multiply_adds"], 45516455936);
+  EXPECT_EQ(json["parameters_with_statistics"], 31725248);
+  EXPECT_EQ(json["stages"][0], (std::vector<int64_t>{256, 8, 56, 56}));
+  EXPECT_EQ(json["layers"][0]["name"], "stem.0");
+  EXPECT_EQ(json["layers"][0]["output"], (std::vector<int64_t>{64, 8, 112, 112}));
+}
+
 }  // namespace
 }  // namespace cstp
