@@ -111,7 +111,7 @@ Metrics::Report Metrics::report(int64_t step, double epoch, double lr, const std
   std::string parts;
   for (size_t i = 0; i < names_.size(); ++i) {
     json += cat(",\"", names_[i], "\":", number_text(means[i + 2]));
-    parts += cat("  ", names_[i], " ", short_number(means[i + 2]));
+    if (names_[i].find('/') == std::string::npos) parts += cat("  ", names_[i], " ", short_number(means[i + 2]));
   }
   json += cat(",\"clips_per_second\":", number_text(report.clips_per_second),
               ",\"seconds\":", number_text(seconds_since(start_)), extra.empty() ? "" : ",", extra, "}\n");

@@ -8,6 +8,7 @@ namespace cstp {
 // Each defined in its own file.
 ObjectiveRow cstp_row();
 ObjectiveRow cvrl_row();
+ObjectiveRow hdc_row();
 ObjectiveRow supervised_row();
 
 namespace {
@@ -30,7 +31,7 @@ const ObjectiveRow& find_row(const ConfigNode& section) {
 }  // namespace
 
 std::span<const ObjectiveRow> objectives() {
-  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), supervised_row()};
+  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), hdc_row(), supervised_row()};
   return table;
 }
 

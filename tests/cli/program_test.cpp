@@ -351,5 +351,15 @@ TEST(InspectCommand, CountsWhatAModelCosts) {
   EXPECT_EQ(json["layers"][0]["output"], (std::vector<int64_t>{64, 8, 112, 112}));
 }
 
+TEST(TrainCommand, DryRunsTheHdcRecipes) {
+  const Program program;
+  for (const char* name : {"hdc_k400_c3d", "hdc_k400_r3d18", "hdc_k400_r2plus1d10"}) {
+    const Outcome outcome =
+        program.run({"train", "--config", name, "--dry-run", "--set", "clip.size=32", "--set", "model.width=0.125"});
+    ASSERT_EQ(outcome.code, 0) << name << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("counted as 239,429 videos")) << name;
+  }
+}
+
 }  // namespace
 }  // namespace cstp

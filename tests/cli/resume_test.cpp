@@ -57,6 +57,40 @@ TEST_P(KillAndResume, GivesTheSameCheckpointToTheBit) {
 }
 INSTANTIATE_TEST_SUITE_P(WithWorkers, KillAndResume, testing::Values(1, 4));
 
+TEST(Resume, GivesTheSameMeasuredInvarianceOfHdc) {
+  const Program program;
+  program.make_videos();
+  const std::vector<std::string> hdc = {"train", "--config", "hdc_k400_r2plus1d10.yaml"};
+  const auto arguments = [&](const std::string& output, int steps) {
+    std::vector<std::string> all = hdc;
+    for (const std::string& set :
+         {"data.format=folder", "model.width=0.125", "clip.frames=8", "clip.size=32", "objective.weights=measured",
+          "objective.head_hidden=32", "objective.head_out=16", "train.batch=4", "train.epochs=10", "train.log_every=2",
+          "train.checkpoint_every=2", "train.threads=1", "train.device=cpu", "loader.workers=2"}) {
+      all.insert(all.end(), {"--set", set});
+    }
+    all.insert(all.end(), {"--set", "data.root=" + program.path("data"), "--set", cat("train.max_steps=", steps),
+                           "--output", program.path(output), "--json"});
+    return all;
+  };
+  const Outcome whole = program.run(arguments("whole", 6));
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_THAT(whole.err, HasSubstr("sc_top1"));
+  EXPECT_THAT(whole.err, testing::Not(HasSubstr("sc4/invariance")));
+  EXPECT_THAT(read_text_file(program.path("whole/metrics.jsonl")), HasSubstr("\"sc4/invariance\":"));
+  ASSERT_EQ(program.run(arguments("parts", 4)).code, 0);
+  const Outcome rest = program.run(arguments("parts", 6));
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  const TensorFile a = load_tensor_file(whole.json()["checkpoint"]);
+  const TensorFile b = load_tensor_file(rest.json()["checkpoint"]);
+  ASSERT_NE(a.find("model/sc_invariance"), nullptr);
+  EXPECT_EQ(a.find("model/invariance_batches")->item<int64_t>(), 6);
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (size_t i = 0; i < a.tensors.size(); ++i) {
+    EXPECT_TRUE(torch::equal(a.tensors[i].second, b.tensors[i].second)) << a.tensors[i].first;
+  }
+}
+
 TEST(Signal, SavesAndLeavesWithSeventyFive) {
   const Program program;
   program.make_videos();

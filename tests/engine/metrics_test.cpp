@@ -43,6 +43,21 @@ TEST(Metrics, ReportsMeansAndStartsAnew) {
   std::filesystem::remove(path);
 }
 
+TEST(Metrics, KeepsDetailsOutOfTheLogLine) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / cat("cstp_details_", ::getpid(), ".jsonl")).string();
+  std::filesystem::remove(path);
+  Metrics metrics(path, 0, 10);
+  LossTerms detailed = terms(1, 10);
+  detailed.parts.emplace_back("sc4/loss", torch::tensor(3.0F));
+  metrics.add(detailed, torch::tensor(2.0F), 4);
+  const std::string line = metrics.report(1, 0.5, 0.1, "", "", "").line;
+  EXPECT_THAT(line, HasSubstr("contrast 10"));
+  EXPECT_THAT(line, testing::Not(HasSubstr("sc4")));
+  EXPECT_THAT(read_text_file(path), HasSubstr("\"sc4/loss\":3"));
+  std::filesystem::remove(path);
+}
+
 TEST(Metrics, StopsAtWhatIsNotFiniteAndNamesIt) {
   Metrics metrics("", 0, 10);
   metrics.add(terms(1, std::numeric_limits<float>::quiet_NaN()), torch::tensor(1.0F), 4);

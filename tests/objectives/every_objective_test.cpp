@@ -25,6 +25,10 @@ const Case kCases[] = {
     {"cstp", "{name: cstp, heads: linear}"},
     {"cvrl", "{name: cvrl}"},
     {"cvrl", "{name: cvrl, gap: uniform, views: {recipe: symmetric}, projector_layers: 1}"},
+    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16}"},
+    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, views: independent, weights: measured, contrast: cross_view}"},
+    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, levels: [2, 4], weights: linear, sc: {pool: flatten}}"},
+    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, levels: [4], sc: {weight: 0}}"},
     {"supervised", "{name: supervised}"},
     {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
 };

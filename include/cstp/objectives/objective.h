@@ -29,7 +29,7 @@ namespace cstp {
 struct LossTerms {
   at::Tensor total;  ///< [] f32, with gradient
   std::vector<std::pair<std::string, at::Tensor>>
-      parts;              ///< e.g. {"contrast", []}, {"accuracy_spatial", []}; order is fixed per objective
+      parts;              ///< {"contrast", []}, ... in a fixed order; "sc4/loss", with a slash, is not in the log line
   at::Tensor embeddings;  ///< [V*B,C] of the online backbone, view-major, detached: the run's health is told from them
 };
 
