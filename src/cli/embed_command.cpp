@@ -65,7 +65,8 @@ class EmbedCommand final : public Command {
       if (split_ != "all" && split_ != name) continue;
       const auto dataset = open_if_given(config, split);
       if (!dataset) continue;
-      const FeatureSet features = backbone_features(backbone, *dataset, config.eval.clips, cat("embedding ", name));
+      const FeatureSet features =
+          backbone_features(backbone, *dataset, config.eval.clips, cat("embedding ", name), config.eval.probe);
       total += features.total;
       if (features.decoded() == 0) continue;
       matrices.push_back(video_embeddings(features.values, false));

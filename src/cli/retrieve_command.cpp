@@ -98,7 +98,8 @@ class RetrieveCommand final : public Command {
     const LoadedBackbone backbone =
         load_backbone_for(config, options_.checkpoint, options_.allow_partial, world, options_.inflate);
     const FeatureSet gallery_features = backbone_features(backbone, gallery, config.eval.clips, "gallery");
-    const FeatureSet query_features = backbone_features(backbone, queries, config.eval.clips, "queries");
+    const FeatureSet query_features =
+        backbone_features(backbone, queries, config.eval.clips, "queries", config.eval.probe);
     if (!world.is_first()) return ExitCode::done;
     Retrieval result;
     const bool measured = gallery_features.decoded() > 0 && query_features.decoded() > 0;

@@ -40,7 +40,7 @@ std::vector<std::string> left_out(const Dataset& dataset, const FeatureSet& feat
 }
 
 /// Everything but the videos that features depend on.
-std::string feature_cause(const LoadedBackbone& backbone, int64_t clips) {
+std::string feature_cause(const LoadedBackbone& backbone, int64_t clips, const std::string& probe) {
   const RunConfig& config = backbone.config;
   const EvalOptions& eval = config.eval;
   return cat("program ", program_hash(), ", weights ", backbone.note.hash, ", ", config.model.name, " x ",
@@ -48,15 +48,19 @@ std::string feature_cause(const LoadedBackbone& backbone, int64_t clips) {
              eval.size > 0 ? eval.size : config.clip.size, " ", config.clip.square, ", frames ", eval.frames,
              " stride ", eval.stride, ", clips ", clips, " crops ", eval.crops, " ", eval.crop, " ", eval.views,
              ", batch ", eval.batch, ", ", config.train.precision, " ", config.train.channels_last, ", ",
-             device_name(backbone.device), ", threads ", at::get_num_threads());
+             device_name(backbone.device), ", threads ", at::get_num_threads(),
+             probe == "none" ? "" : cat(", probe ", probe, " seed ", config.seed));
 }
 
 }  // namespace
 
-FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, const std::string& what) {
+FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, const std::string& what,
+                               const std::string& probe) {
   FeatureOptions options;
   options.eval = backbone.config.eval;
   options.clips = clips;
+  options.probe = probe;
+  options.seed = backbone.config.seed;
   options.clip = backbone.config.clip;
   if (options.eval.size > 0) options.clip.size = options.eval.size;
   options.input = backbone.config.input;
@@ -126,14 +130,14 @@ LabelledPair open_labelled(const RunConfig& config) {
 }
 
 FeatureSet backbone_features(const LoadedBackbone& backbone, const Dataset& dataset, int64_t clips,
-                             const std::string& what) {
+                             const std::string& what, const std::string& probe) {
   const auto compute = [&] {
     backbone.network->eval();
-    return extract_features(dataset, feature_options(backbone, clips, what),
+    return extract_features(dataset, feature_options(backbone, clips, what, probe),
                             [&](const at::Tensor& views) { return backbone.network->embed(views); });
   };
   const std::string& folder = backbone.config.eval.feature_cache;
-  return cached_features(folder, folder.empty() ? "" : feature_cause(backbone, clips), dataset, compute,
+  return cached_features(folder, folder.empty() ? "" : feature_cause(backbone, clips, probe), dataset, compute,
                          backbone.world);
 }
 
@@ -152,7 +156,8 @@ ProtocolResult run_protocol(const LoadedBackbone& backbone, const LabelledPair& 
 
   if (protocol == "knn" || (protocol == "linear" && options.features == "cached")) {
     const int64_t train_clips = protocol == "knn" ? config.eval.clips : options.train_clips;
-    const FeatureSet test = backbone_features(backbone, data.test, config.eval.clips, "test features");
+    const FeatureSet test =
+        backbone_features(backbone, data.test, config.eval.clips, "test features", config.eval.probe);
     count_test(test);
     if (result.decoded == 0) return result;
     const FeatureSet train = backbone_features(backbone, data.train, train_clips, "train features");

@@ -68,7 +68,7 @@ FeatureSet DownstreamTraining::test_logits() {
   rate_ = choose();
   const auto classifier = trained(data_.train, rate_.lr, "train");
   classifier_ = content_hash(module_tensors(*classifier));
-  return scores(*classifier, data_.test, "test scores");
+  return scores(*classifier, data_.test, "test scores", backbone_.config.eval.probe);
 }
 
 RateChoice DownstreamTraining::choose() {
@@ -82,7 +82,8 @@ RateChoice DownstreamTraining::choose() {
   const Dataset held_out = subset(data_.train, parts.held_out, "a tenth of ");
   return choose_rate(options_.lr, [&](double lr) -> std::optional<double> {
     if (held_out.videos.empty()) return std::nullopt;
-    const FeatureSet result = scores(*trained(fit, lr, cat("train-lr", number_text(lr))), held_out, "held-out scores");
+    const FeatureSet result =
+        scores(*trained(fit, lr, cat("train-lr", number_text(lr))), held_out, "held-out scores", "none");
     if (result.decoded() == 0) return std::nullopt;
     return score_videos(result.values, result.labels, backbone_.config.eval.average).clip_top1;
   });
@@ -117,9 +118,10 @@ std::shared_ptr<Classifier> DownstreamTraining::trained(const Dataset& dataset, 
   return classifier;
 }
 
-FeatureSet DownstreamTraining::scores(Classifier& classifier, const Dataset& dataset, const std::string& what) const {
+FeatureSet DownstreamTraining::scores(Classifier& classifier, const Dataset& dataset, const std::string& what,
+                                      const std::string& probe) const {
   classifier.eval();
-  return extract_features(dataset, feature_options(backbone_, backbone_.config.eval.clips, what),
+  return extract_features(dataset, feature_options(backbone_, backbone_.config.eval.clips, what, probe),
                           [&](const at::Tensor& views) { return classifier.logits(views); });
 }
 

@@ -10,7 +10,8 @@
 namespace cstp {
 
 /// What a backbone's config says of reading a data set through a network.
-FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, const std::string& what);
+FeatureOptions feature_options(const LoadedBackbone& backbone, int64_t clips, const std::string& what,
+                               const std::string& probe);
 
 /// The source groups of some videos of a data set, "" where their names show none.
 std::vector<std::string> source_groups(const Dataset& dataset, const std::vector<int64_t>& records);
@@ -34,7 +35,8 @@ class DownstreamTraining {
   RateChoice choose();
   /// @param name of the run's folder: "train", or "train-lr0.1" without the held-out tenth
   std::shared_ptr<Classifier> trained(const Dataset& dataset, double lr, const std::string& name);
-  FeatureSet scores(Classifier& classifier, const Dataset& dataset, const std::string& what) const;
+  FeatureSet scores(Classifier& classifier, const Dataset& dataset, const std::string& what,
+                    const std::string& probe) const;
 
   const LoadedBackbone& backbone_;
   const LabelledPair& data_;

@@ -56,7 +56,12 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
   const auto [first, last] = part_of_rank(result.total, options.world);
   ClipLoader::Setup loading;
   loading.dataset = &dataset;
-  loading.plan = [&](const VideoInfo& video, Rng&) { return evaluation_plan(as_seen(video, options.clip), grid); };
+  loading.plan = [&](const VideoInfo& video, Rng& rng) {
+    SamplePlan plan = evaluation_plan(as_seen(video, options.clip), grid);
+    probe_time(options.probe, rng, plan);
+    return plan;
+  };
+  loading.seed = static_cast<uint64_t>(options.seed);
   loading.place = [](int64_t n) { return StreamPlace{.epoch = 0, .position = n, .record = n}; };
   loading.first = first;
   loading.last = last;

@@ -107,6 +107,11 @@ void take_views(const std::map<std::string, std::string>& flat, Settings& settin
                                                      : "evenly spread from the first frame to the last");
   if (flat.at("eval.crop") == "center") settings.emplace_back("rule.crop_share", number_text(grid.crop_share));
   settings.emplace_back("rule.resize", grid.filter == Filter::bicubic ? "bicubic" : "bilinear, no antialiasing");
+  if (flat.at("eval.probe") == "none") return;
+  take(flat, "eval.probe", settings);
+  settings.emplace_back("rule.probe", flat.at("eval.probe") == "shuffle"
+                                          ? "frames of each test clip in an order drawn by seed and video"
+                                          : "middle frame of each test clip in every place");
 }
 
 /// How the classifier is trained, by `eval.KIND.*`; keys without effect are left out.

@@ -75,6 +75,8 @@ void EvalOptions::bind(Fields& f) {
   f.integer("batch", batch, {.min = 1}, "videos a forward pass");
   f.integer("knn", knn, {.min = 1}, "neighbours of the k-NN vote");
   f.number("temperature", temperature, {.min = 1e-3, .max = 100}, "of the k-NN vote");
+  f.choice("probe", probe, {"none", "shuffle", "repeat"},
+           "test clips (not training clips) with their frames shuffled, or with one frame repeated");
   f.text("feature_cache", feature_cache, "folder in which features are kept and found again, '' = none");
   f.integer("draws", draws, {.min = 1}, "pretext: plans drawn a test video");
   f.integers("topk", topk, {.min = 1}, "k of retrieval's R@k");
@@ -99,6 +101,11 @@ void RunConfig::bind(Fields& f) {
 
 void RunConfig::validate() const {
   const auto refuse = [&](const std::string& text) { throw ConfigError(cat(file, ": ", text)); };
+  if (eval.probe != "none" && eval.protocol == "pretext") {
+    refuse(cat("eval.probe: ", eval.probe,
+               " changes clips of the evaluation grid, and pretext draws its own plans; "
+               "choose another eval.protocol, or eval.probe: none"));
+  }
   if (eval.crops == 2) refuse("eval.crops: wanted 1 or 3, found 2");
   if (clip.size < 16) refuse(cat("clip.size: ", clip.size, " pixels do not survive the network; wanted at least 16"));
   if (eval.size > 0 && eval.size < 16) {

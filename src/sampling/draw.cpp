@@ -219,4 +219,12 @@ SamplePlan evaluation_plan(const VideoInfo& video, const GridOptions& options) {
   return plan;
 }
 
+void probe_time(const std::string& probe, Rng& rng, SamplePlan& plan) {
+  check(probe == "none" || probe == "shuffle" || probe == "repeat", "probe_time: unknown probe");
+  for (ViewPlan& view : plan.views) {
+    if (probe == "shuffle") rng.shuffle(std::span<int64_t>(view.frames));
+    if (probe == "repeat") std::ranges::fill(view.frames, int64_t{view.frames[view.frames.size() / 2]});
+  }
+}
+
 }  // namespace cstp

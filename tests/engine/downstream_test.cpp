@@ -90,6 +90,39 @@ TEST(LoadBackbone, NotesWhatWasMeasured) {
   EXPECT_NE(load_backbone_for(tiny.config("run", {"seed=2"}), "", false).note.hash, one.note.hash);
 }
 
+TEST(BackboneFeatures, AreTakenFromProbedClipsOnRequest) {
+  const TinyRun tiny;
+  const auto values = [&](const std::string& probe, const std::string& set) {
+    const RunConfig config = tiny.config("run", {set, "model.name=frame_difference"});
+    const Dataset test = open_dataset(config.data, Split::test);
+    return backbone_features(load_backbone_for(config, "", false), test, 1, "probed", probe).values;  // [D,1,C]
+  };
+  const at::Tensor plain = values("none", "seed=1");
+  EXPECT_GT(plain.abs().max().item<double>(), 0);
+  EXPECT_EQ(values("repeat", "seed=1").abs().max().item<double>(), 0);  // nothing moves in a repeated frame
+  const at::Tensor shuffled = values("shuffle", "seed=1");
+  EXPECT_FALSE(torch::equal(shuffled, plain));
+  EXPECT_TRUE(torch::equal(shuffled, values("shuffle", "seed=1")));
+  EXPECT_FALSE(torch::equal(shuffled, values("shuffle", "seed=2")));
+  EXPECT_TRUE(torch::equal(plain, values("none", "seed=2")));
+  EXPECT_TRUE(torch::equal(plain, values("none", "eval.probe=shuffle")));  // training clips are not probed
+}
+
+TEST(RunProtocol, ProbesTheTestClipsAlone) {
+  const TinyRun tiny;
+  const auto knn = [&](const std::string& probe) {
+    const RunConfig config = tiny.config("run", {"eval.protocol=knn", "eval.knn=1", "model.name=frame_difference",
+                                                 "eval.probe=" + probe, "eval.feature_cache=" + tiny.path("cache")});
+    return run(config, "knn", tiny.path("knn-" + probe));
+  };
+  const ProtocolResult plain = knn("none");
+  const ProtocolResult repeated = knn("repeat");  // every query is 0: all get the same class
+  EXPECT_EQ(plain.decoded, 6);
+  const at::Tensor predicted = repeated.accuracy.predicted;
+  EXPECT_TRUE(torch::equal(predicted, predicted[0].expand_as(predicted)));
+  EXPECT_NEAR(*repeated.accuracy.top1, .5, 1e-12);
+}
+
 TEST(RunProtocol, NamesTheTestVideosThatItLeavesOut) {
   const TinyRun tiny;
   const RunConfig config = tiny.config("run", {"eval.protocol=knn"});

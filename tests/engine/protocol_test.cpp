@@ -68,6 +68,16 @@ TEST(Protocol, WhatTheResultDoesNotDependOnIsNoDeparture) {
   EXPECT_EQ(hash_of("ucf101_linear", sets), hash_of("ucf101_linear"));
 }
 
+TEST(Protocol, AProbeIsADepartureThatIsSaid) {
+  EXPECT_EQ(name_of("ucf101_linear", {"eval.probe=none"}), "ucf101-linear-v1");
+  EXPECT_EQ(hash_of("ucf101_linear", {"eval.probe=none"}), hash_of("ucf101_linear"));
+  EXPECT_EQ(name_of("ucf101_linear", {"eval.probe=shuffle"}), "ucf101-linear-v1 + {eval.probe=shuffle}");
+  EXPECT_NE(hash_of("ucf101_linear", {"eval.probe=shuffle"}), hash_of("ucf101_linear", {"eval.probe=repeat"}));
+  EXPECT_EQ(name_of("ucf101_finetune", {"eval.probe=repeat"}), "ucf101-finetune-v1 + {eval.probe=repeat}");
+  EXPECT_EQ(name_protocol(config("ucf101_linear", {"eval.probe=shuffle"}), "retrieve"), "custom-retrieve");
+  EXPECT_THROW((void)config("ucf101_linear", {"eval.probe=shuffle", "eval.protocol=pretext"}), ConfigError);
+}
+
 TEST(Protocol, AnotherKindIsRecognisedByItsSettingsOrCalledCustom) {
   EXPECT_EQ(name_of("ucf101_linear", {"eval.protocol=knn"}), "knn-v1");
   EXPECT_EQ(name_of("ucf101_linear", {"eval.protocol=knn", "eval.knn=5"}), "custom-knn");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
@@ -211,6 +212,38 @@ TEST(EvaluationPlan, SquareTakesTheWholeFrame) {
 TEST(EvaluationPlan, WrapsShortVideos) {
   const SamplePlan plan = evaluation_plan(video(1), {.clips = 3});
   for (const ViewPlan& view : plan.views) EXPECT_EQ(view.frames, std::vector<int64_t>(16, 0));
+}
+
+TEST(ProbeTime, ShufflesEachClipByTheGeneratorAlone) {
+  const SamplePlan plan = evaluation_plan(video(200), {.clips = 3});
+  const auto shuffled = [&](uint64_t seed, uint64_t position) {
+    SamplePlan probed = plan;
+    Rng rng(seed, 0, position);
+    probe_time("shuffle", rng, probed);
+    return probed;
+  };
+  SamplePlan probed = shuffled(1, 5);
+  EXPECT_EQ(probed, shuffled(1, 5));
+  EXPECT_NE(probed, shuffled(2, 5));
+  EXPECT_NE(probed, shuffled(1, 6));
+  for (size_t v = 0; v < plan.views.size(); ++v) {
+    EXPECT_NE(probed.views[v].frames, plan.views[v].frames);
+    std::ranges::sort(probed.views[v].frames);
+  }
+  EXPECT_EQ(probed, plan);  // the same frames, the same crops
+}
+
+TEST(ProbeTime, RepeatsTheMiddleFrameOrLeavesThePlanAlone) {
+  const SamplePlan plan = evaluation_plan(video(200), {.clips = 2});
+  Rng rng(1);
+  SamplePlan probed = plan;
+  probe_time("none", rng, probed);
+  EXPECT_EQ(probed, plan);
+  probe_time("repeat", rng, probed);
+  for (size_t v = 0; v < plan.views.size(); ++v) {
+    EXPECT_EQ(probed.views[v].frames, std::vector<int64_t>(16, plan.views[v].frames[8]));
+    EXPECT_EQ(probed.views[v].crop, plan.views[v].crop);
+  }
 }
 
 }  // namespace

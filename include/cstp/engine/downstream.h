@@ -29,8 +29,9 @@ LoadedBackbone load_backbone_for(const RunConfig& config, const std::string& che
                                  const World& world = {}, bool inflate = false);
 
 /// Features of every video of a split, [D,V,C]; `clips` a video.
+/// @param probe what is taken from the clips; config.eval.probe for those that are measured
 FeatureSet backbone_features(const LoadedBackbone& backbone, const Dataset& dataset, int64_t clips,
-                             const std::string& what);
+                             const std::string& what, const std::string& probe = "none");
 
 /// Training set and test set of a protocol, with the same classes in the same order and a label for every video.
 struct LabelledPair {

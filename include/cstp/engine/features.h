@@ -17,9 +17,11 @@
 namespace cstp {
 
 struct FeatureOptions {
-  EvalOptions eval;    ///< grid of clips and crops, batch
-  int64_t clips = 10;  ///< overrides eval.clips
-  ClipOptions clip;    ///< size, square
+  EvalOptions eval;            ///< grid of clips and crops, batch
+  int64_t clips = 10;          ///< overrides eval.clips
+  std::string probe = "none";  ///< of these clips; see probe_time()
+  int64_t seed = 1;            ///< of the probe: a clip's order depends on it and on the video
+  ClipOptions clip;            ///< size, square
   InputOptions input;
   LoaderOptions loader;
   c10::Device device = c10::kCPU;

@@ -69,9 +69,10 @@ struct EvalOptions {
   std::string average = "softmax";  ///< softmax | logits: what is averaged over the clips of a video
   int64_t batch = 8;                ///< videos a forward pass
   int64_t knn = 20;
-  double temperature = 0.07;  ///< of the k-NN vote
-  std::string feature_cache;  ///< folder; see feature_cache.h; "" = none
-  int64_t draws = 10;         ///< pretext: plans drawn a test video
+  double temperature = 0.07;   ///< of the k-NN vote
+  std::string probe = "none";  ///< none | shuffle | repeat: what is taken from the test clips; see probe_time()
+  std::string feature_cache;   ///< folder; see feature_cache.h; "" = none
+  int64_t draws = 10;          ///< pretext: plans drawn a test video
   std::vector<int64_t> topk = {1, 5, 10, 20, 50};
   DownstreamOptions linear;
   DownstreamOptions finetune;

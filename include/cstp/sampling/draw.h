@@ -98,4 +98,9 @@ const std::vector<std::string>& grid_methods();
 /// @throws ConfigError if crops is neither 1 nor 3, or 3 with crop_mode square
 SamplePlan evaluation_plan(const VideoInfo& video, const GridOptions& options);
 
+/// Takes from the clips of a plan what time tells, to see how much a network lives on it. "shuffle": each clip's frames
+/// in an order of its own; "repeat": each clip's middle frame in every place; "none": nothing. (HDC specification,
+/// section 9; how they are drawn is our decision.)
+void probe_time(const std::string& probe, Rng& rng, SamplePlan& plan);
+
 }  // namespace cstp
