@@ -86,12 +86,9 @@ Document retrieval_document(const Retrieval& result, const FeatureSet& gallery, 
                             const Provenance& provenance) {
   Document recall = Document::object();
   for (const auto& [k, value] : result.recall) recall[std::to_string(k)] = number_or_null(value);
-  Document document = {{"protocol", provenance.kind},
-                       {"recall", recall},
-                       {"map", number_or_null(result.map)},
-                       {"queries", queries.decoded()},
-                       {"gallery", gallery.decoded()},
-                       {"decoded", gallery.decoded() + queries.decoded()},
+  Document document = {{"protocol", provenance.kind},           {"recall", recall},
+                       {"map", number_or_null(result.map)},     {"queries", queries.decoded()},
+                       {"gallery", gallery.decoded()},          {"decoded", gallery.decoded() + queries.decoded()},
                        {"total", gallery.total + queries.total}};
   return end_of(std::move(document), provenance);
 }

@@ -22,8 +22,7 @@ ProjectorImpl::ProjectorImpl(const ProjectorOptions& options) {
   int64_t width = options.in;
   for (int64_t layer = 0; layer < options.hidden_layers; ++layer) {
     layers_->push_back(torch::nn::Linear(width, options.hidden));
-    layers_->push_back(
-        torch::nn::BatchNorm1d(torch::nn::BatchNorm1dOptions(options.hidden).momentum(options.norm_momentum)));
+    layers_->push_back(Norm1d(torch::nn::BatchNorm1dOptions(options.hidden).momentum(options.norm_momentum)));
     layers_->push_back(torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)));
     width = options.hidden;
   }

@@ -101,9 +101,9 @@ class BottleneckImpl : public torch::nn::Module {
 
   /// @param kernel of the first convolution in time
   BottleneckImpl(int64_t in, int64_t mid, int64_t kernel, int64_t stride)
-      : conv1_(TemporalConv(in, mid, kernel, 1), torch::nn::BatchNorm3d(mid), make_relu()),
-        conv2_(make_conv(mid, mid, {1, 3, 3}, {1, stride, stride}), torch::nn::BatchNorm3d(mid), make_relu()),
-        conv3_(TemporalConv(mid, kExpansion * mid, 1, 1), torch::nn::BatchNorm3d(kExpansion * mid)) {
+      : conv1_(TemporalConv(in, mid, kernel, 1), Norm3d(mid), make_relu()),
+        conv2_(make_conv(mid, mid, {1, 3, 3}, {1, stride, stride}), Norm3d(mid), make_relu()),
+        conv3_(TemporalConv(mid, kExpansion * mid, 1, 1), Norm3d(kExpansion * mid)) {
     register_module("conv1", conv1_);
     register_module("conv2", conv2_);
     register_module("conv3", conv3_);
@@ -114,7 +114,7 @@ class BottleneckImpl : public torch::nn::Module {
     } else {
       downsample_->push_back(make_conv(in, out, {1, 1, 1}, {1, stride, stride}));
     }
-    downsample_->push_back(torch::nn::BatchNorm3d(out));
+    downsample_->push_back(Norm3d(out));
     register_module("downsample", downsample_);
   }
 

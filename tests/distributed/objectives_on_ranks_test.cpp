@@ -25,6 +25,9 @@ const Case kCases[] = {
     {"cstp", "{name: cstp, projector_hidden: 32, contrast: infonce, projector_out: 16}"},
     {"cstp", "{name: cstp, projector_hidden: 32, contrast: queue, queue_size: 20}"},
     {"cstp", "{name: cstp, heads: linear}"},
+    {"cvrl", "{name: cvrl}"},
+    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16}"},
+    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, views: independent, weights: measured, contrast: cross_view}"},
     {"supervised", "{name: supervised}"},
     {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
 };
