@@ -63,7 +63,7 @@ TEST(Resume, GivesTheSameMeasuredInvarianceOfHdc) {
   const std::vector<std::string> hdc = {"train", "--config", "hdc_k400_r2plus1d10.yaml"};
   const auto arguments = [&](const std::string& output, int steps) {
     std::vector<std::string> all = hdc;
-    for (const std::string& set :
+    for (const char* set :
          {"data.format=folder", "model.width=0.125", "clip.frames=8", "clip.size=32", "objective.weights=measured",
           "objective.head_hidden=32", "objective.head_out=16", "train.batch=4", "train.epochs=10", "train.log_every=2",
           "train.checkpoint_every=2", "train.threads=1", "train.device=cpu", "loader.workers=2"}) {
