@@ -128,9 +128,10 @@ class RetrieveCommand final : public Command {
       return ExitCode::data;
     }
     if (page_wanted) {
-      page_.workers = config.loader.workers;
-      page_.preview.reader.deadline = config.loader.decode_deadline;
-      write_retrieval_page(report_of(result, backbone, gallery, gallery_features, queries, query_features), page_);
+      PageOptions page = page_;
+      page.workers = config.loader.workers;
+      page.preview.reader.deadline = config.loader.decode_deadline;
+      write_retrieval_page(report_of(result, backbone, gallery, gallery_features, queries, query_features), page);
       log::info("page: ", (std::filesystem::path(page_.folder) / "index.html").string());
     }
     return stored ? ExitCode::done : ExitCode::data;
