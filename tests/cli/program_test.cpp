@@ -334,9 +334,7 @@ TEST(SynthCommand, MakesVideosOnceAndRefusesAnotherRecipe) {
 
 TEST(InspectCommand, CountsWhatAModelCosts) {
   const Program program;
-  const std::vector<std::string> r3d50 = {
-      "inspect", "model",         "--config", "synthetic_quick.yaml", "--set", "model.name=r3d50",
-      "--set",   "clip.size=224", "--set",    "clip.frames=16"};
+  const std::vector<std::string> r3d50 = {"inspect", "model", "--config", "cvrl_k400.yaml"};
   const Outcome text = program.run(r3d50);
   ASSERT_EQ(text.code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("45.52 G"));

@@ -103,7 +103,7 @@ TEST(OwnLauncher, TrainsTheRunOfOneRankOnTwo) {
   program.make_videos();
   const Outcome one = program.run(train_command(program, "one", steps(4)));
   ASSERT_EQ(one.code, 0) << one.err;
-  const Outcome two = program.run(train_command(program, "two", steps(4)), {"--ranks", "2"});
+  const Outcome two = program.run(train_command(program, "two", steps(4)), {"--ranks", "2", "--set", "data.videos=0"});
   ASSERT_EQ(two.code, 0) << two.err;
   EXPECT_EQ(two.json()["steps"], 4);  // one document: rank 0 alone prints
   EXPECT_THAT(two.err, AllOf(HasSubstr("2 ranks"), Not(HasSubstr("rank 1:"))));

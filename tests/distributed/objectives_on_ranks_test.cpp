@@ -32,7 +32,12 @@ const Case kCases[] = {
     {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
 };
 constexpr int64_t kVideos = 8;
-constexpr int kSteps = 2;
+/// Weights of the f32 runs for which rounding flips no ReLU and no pooling choice.
+constexpr uint64_t kFloatSeed = 3;
+/// Two steps in f64, where the second shows that updates agree too. One in f32: rounding differs between one norm
+/// kernel and the synchronised one, an update magnifies it, and a ReLU or a pooling choice that it flips is no small
+/// change.
+int steps_of(at::ScalarType type) { return type == at::kDouble ? 2 : 1; }
 
 /// What rank r of a step has of the joined batch: the r-th part of the videos, view-major as every batch.
 ViewBatch part_of(const ViewBatch& all, const World& world) {
@@ -54,11 +59,11 @@ void convert(torch::nn::Module& module, at::ScalarType type) {
   }
 }
 
-/// Two steps; everything that came of them, by name.
+/// A step or two; everything that came of them, by name.
 TensorFile trained(const std::string& yaml, at::ScalarType type, const World& world) {
   ObjectiveParts parts = small_parts("r3d10_pool");
   parts.world = world;
-  const auto objective = made_objective(yaml, parts);
+  const auto objective = made_objective(yaml, parts, type == at::kDouble ? 1 : kFloatSeed);
   convert(*objective, type);
   synchronize_norms(*objective, world);
   objective->set_train_mode();
@@ -71,7 +76,7 @@ TensorFile trained(const std::string& yaml, at::ScalarType type, const World& wo
   Optimizer optimizer(trainable, {.name = "sgd", .weight_decay = 1e-3});
   GradientSync gradients(parameters, world);
   TensorFile file;
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = 0; step < steps_of(type); ++step) {
     batch.views = batch.views.roll(1, 2);  // another batch each step
     optimizer.zero_grad();
     const LossTerms terms = objective->loss(part_of(batch, world));
@@ -81,7 +86,7 @@ TensorFile trained(const std::string& yaml, at::ScalarType type, const World& wo
       require(parameter.grad().defined(), name + " has no gradient");
       file.tensors.emplace_back(cat("gradient ", step, " ", name), parameter.grad().clone());
     }
-    optimizer.step(type == at::kDouble ? 0.02 : 1e-3);  // a large step in f32 magnifies what rounding left
+    optimizer.step(0.02);
     objective->after_step();
     file.tensors.emplace_back(cat("loss ", step), mean_over_ranks(terms.total.detach().reshape({1}), world));
     for (const auto& [name, value] : terms.parts) {
@@ -127,7 +132,8 @@ TEST_P(ObjectiveOnRanks, EqualsOneRankWithTheJoinedBatch) {
         const at::Tensor &a = one.tensors[i].second, &b = many.tensors[i].second;
         ASSERT_EQ(a.sizes(), b.sizes());
         const double scale = 1 + a.abs().max().item<double>();
-        EXPECT_LE((a - b).abs().max().item<double>(), tolerance * scale)
+        const bool share = one.tensors[i].first.starts_with("part ");  // accuracies are counted in f32
+        EXPECT_LE((a - b).abs().max().item<double>(), (share ? std::max(tolerance, 1e-6) : tolerance) * scale)
             << one.tensors[i].first << ", " << size << " ranks, " << (type == at::kDouble ? "f64" : "f32");
       }
     }
