@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <string_view>
@@ -39,8 +40,11 @@ void spin_less(int argc, char** argv) {
     return argument == "train" || argument == "eval" || argument == "retrieve" || argument == "embed";
   });
   if (!computes) return;
+  std::error_code error;
+  const auto program =
+      std::filesystem::read_symlink("/proc/self/exe", error);  // by its path: it is listed under its name
   ::setenv("GOMP_SPINCOUNT", "30000", 1);
-  ::execv("/proc/self/exe", argv);  // where that cannot be done, the program goes on as it is
+  if (!error) ::execv(program.c_str(), argv);  // where that cannot be done, the program goes on as it is
 }
 
 }  // namespace

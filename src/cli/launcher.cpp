@@ -1,10 +1,8 @@
 #include "cstp/cli/launcher.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,20 +48,6 @@ std::vector<std::string> own_arguments() {
     at = end + 1;
   }
   return arguments;
-}
-
-/// A port of this machine that nobody uses at the moment.
-int64_t free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  const bool bound = handle >= 0 && ::bind(handle, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  if (handle >= 0) ::close(handle);
-  if (!bound) throw DeviceError(cat("no port could be had for the ranks to meet at (", std::strerror(errno), ")"));
-  return ntohs(address.sin_port);
 }
 
 /// Which of the visible GPUs: numbers count among those that CUDA_VISIBLE_DEVICES leaves.

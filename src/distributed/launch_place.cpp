@@ -1,7 +1,13 @@
 // src/distributed/launch_place.cpp: what torchrun, MPI and Slurm say about this process, in that order.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
@@ -133,6 +139,19 @@ std::optional<LaunchPlace> launch_place() {
     }
   }
   return place;
+}
+
+int64_t free_port() {
+  const int handle = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  const bool bound = handle >= 0 && ::bind(handle, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                     ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  if (handle >= 0) ::close(handle);
+  if (!bound) throw DeviceError(cat("no port could be had for the ranks to meet at (", std::strerror(errno), ")"));
+  return ntohs(address.sin_port);
 }
 
 }  // namespace cstp

@@ -67,6 +67,7 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
   loading.last = last;
   loading.batch = options.eval.batch;
   loading.options = options.loader;
+  loading.options.cache_mb = 0;  // every video is read once: there is nothing to keep
   const ViewOutput output{.device = options.device,
                           .size = options.clip.size,
                           .input = options.input,

@@ -1,8 +1,6 @@
 // Ranks through the program: its own launcher, plain variables, and the real torchrun.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -27,18 +25,6 @@ namespace fs = std::filesystem;
 
 #define SKIP_WITHOUT_GLOO() \
   if (!has_gloo()) GTEST_SKIP() << "this build has no Gloo headers, so no ranks on CPUs"
-
-int64_t free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(handle);
-  return ntohs(address.sin_port);
-}
 
 std::vector<std::string> train_command(const Program& program, const std::string& output,
                                        const std::vector<std::string>& more) {

@@ -1,8 +1,6 @@
 /// Runs a body on ranks that are forked processes of this machine. Nothing may use LibTorch's thread pools before.
 #pragma once
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <torch/torch.h>
 #include <unistd.h>
@@ -21,18 +19,6 @@
 #include "cstp/distributed/ranks.h"
 
 namespace cstp {
-
-inline int64_t free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(handle);
-  return ntohs(address.sin_port);
-}
 
 /// A folder for what ranks write, removed at the end.
 class RankFolder {

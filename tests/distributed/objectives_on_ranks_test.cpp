@@ -11,26 +11,11 @@
 #include "cstp/models/tensor_file.h"
 #include "forked_ranks.h"
 #include "objectives/made_batch.h"
+#include "objectives/objective_cases.h"
 
 namespace cstp {
 namespace {
 
-struct Case {
-  const char* objective;
-  const char* yaml;
-};
-const Case kCases[] = {
-    {"cstp", "{name: cstp, projector_hidden: 32}"},
-    {"cstp", "{name: cstp, projector_hidden: 32, preset: released}"},
-    {"cstp", "{name: cstp, projector_hidden: 32, contrast: infonce, projector_out: 16}"},
-    {"cstp", "{name: cstp, projector_hidden: 32, contrast: queue, queue_size: 20}"},
-    {"cstp", "{name: cstp, heads: linear}"},
-    {"cvrl", "{name: cvrl}"},
-    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16}"},
-    {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, views: independent, weights: measured, contrast: cross_view}"},
-    {"supervised", "{name: supervised}"},
-    {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
-};
 constexpr int64_t kVideos = 8;
 /// Weights of the f32 runs for which rounding flips no ReLU and no pooling choice.
 constexpr uint64_t kFloatSeed = 3;
@@ -105,7 +90,7 @@ TensorFile trained(const std::string& yaml, at::ScalarType type, const World& wo
   return file;
 }
 
-class ObjectiveOnRanks : public testing::TestWithParam<Case> {};
+class ObjectiveOnRanks : public testing::TestWithParam<ObjectiveCase> {};
 
 TEST_P(ObjectiveOnRanks, EqualsOneRankWithTheJoinedBatch) {
   SKIP_WITHOUT_GLOO();
@@ -139,15 +124,9 @@ TEST_P(ObjectiveOnRanks, EqualsOneRankWithTheJoinedBatch) {
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(Cases, ObjectiveOnRanks, testing::ValuesIn(kCases));
+INSTANTIATE_TEST_SUITE_P(Cases, ObjectiveOnRanks, testing::ValuesIn(kObjectiveCases));
 
-TEST(ObjectivesOnRanks, AreAllTested) {
-  for (const ObjectiveRow& row : objectives()) {
-    EXPECT_TRUE(std::any_of(std::begin(kCases), std::end(kCases),
-                            [&](const Case& c) { return std::string(c.objective) == row.name; }))
-        << "add a configuration of " << row.name;
-  }
-}
+TEST(ObjectivesOnRanks, AreAllTested) { expect_a_case_of_every_objective(); }
 
 void expect_synced_norms_alone(const torch::nn::Module& root, const std::string& what) {
   for (const auto& module : root.named_modules("", /*include_self=*/false)) {
@@ -164,7 +143,7 @@ TEST(ObjectivesOnRanks, HaveNoNormThatSeesOneRankAlone) {
   for (const BackboneRow& row : backbones()) {
     expect_synced_norms_alone(*make_backbone({.name = row.name, .width = 0.125}), row.name);
   }
-  for (const Case& c : kCases) expect_synced_norms_alone(*made_objective(c.yaml), c.yaml);
+  for (const ObjectiveCase& c : kObjectiveCases) expect_synced_norms_alone(*made_objective(c.yaml), c.yaml);
 }
 
 }  // namespace

@@ -37,6 +37,9 @@ std::optional<LaunchPlace> launch_place();  ///< of this process
 /// "node[003-005,9],other" -> "node003".
 std::string first_host(const std::string& slurm_nodes);
 
+/// A port of this machine that nobody uses at the moment, for ranks to meet at. @throws DeviceError if there is none
+int64_t free_port();
+
 struct JoinOptions {
   bool cuda = false;                    ///< NCCL beside Gloo; else Gloo alone
   std::chrono::seconds join{300};       ///< until all ranks are there
