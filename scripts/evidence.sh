@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Which part of CSTP teaches what: every row of docs/evidence.md, pre-trained, probed and written as one table.
+# What each objective and each part of CSTP teaches: every row of docs/evidence.md, pre-trained, probed, written as tables.
 # A finished cell (set, row, seed, fold) is kept, so the sweep can be stopped at any time and run again.
 #
 # usage: scripts/evidence.sh [--set NAME]... [--row NAME]... [--seed N]... [--out DIR] [--jobs N] [--ut FOLDER]
 #   --set    motion, appearance, order, pace (synthetic) or ut (UT-Interaction, needs --ut); default: motion.
-#            Pre-training uses no labels and runs on the motion scenes; the other synthetic sets probe the same weights
-#            (so they need the motion cells), but for the supervised row, which is trained on each set's own classes.
+#            Pre-training uses no labels and runs on the motion scenes (1,600); the other synthetic sets (320) probe the
+#            same weights, so they need the motion cells, but for the supervised row, which is trained on each set's own
+#            classes. Every training has as many steps.
 #   --row    see the table below; default: all
 #   --seed   default: 1 2 3. Seed N draws its own weights, samples and, in the synthetic sets, its own scenes (100 + N),
 #            none of which the recipe was chosen on.
@@ -27,8 +28,15 @@ declare -A recipe=(   # what a row changes in the recipe; an empty one is the re
   [recipe]=""
   [spatial]="objective.weights={contrast: 0, spatial: 1, temporal: 0, rate: 0, rotation: 0}"
   [temporal]="objective.weights={contrast: 0, spatial: 0, temporal: 1, rate: 0, rotation: 0}"
+  [cvrl_linear]="objective={name: cvrl, gap: linear}"
+  [cvrl_uniform]="objective={name: cvrl, gap: uniform}"
+  [hdc_uniform]="objective={name: hdc, weights: uniform}"
+  [hdc_geometric]="objective={name: hdc, weights: geometric}"
+  [hdc_sc]="objective={name: hdc, weights: geometric, tc: {weight: 0}}"
+  [hdc_tc]="objective={name: hdc, weights: geometric, sc: {weight: 0}}"
 )
-all_rows=(untrained mean_frame frame_difference supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal)
+all_rows=(untrained mean_frame frame_difference supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal
+          cvrl_linear cvrl_uniform hdc_uniform hdc_geometric hdc_sc hdc_tc)
 
 sets=() rows=() seeds=() out=runs/evidence jobs=$(nproc) ut=
 while [ $# -gt 0 ]; do
@@ -64,7 +72,7 @@ cell() {
   shift 4
   [ -f "$folder/done" ] && return 0
   mkdir -p "$folder"
-  local arguments=(--config "$config" --set train.threads=1) weights=()   # one thread a cell wastes least
+  local arguments=(--config "$config" --set train.threads=1 --set loader.cache_mb=4096) weights=()   # one thread a cell wastes least
   local assignment
   for assignment in "$@"; do arguments+=(--set "$assignment"); done
   case $row in
@@ -115,7 +123,10 @@ for seed in "${seeds[@]}"; do
       done
     else
       videos=$out/data/$set-$((100 + seed))
-      $cstp --quiet synth --output "$videos" --set kind="$set" --set seed=$((100 + seed)) --set test_per_class=40 > /dev/null
+      per_class=40
+      [ "$set" != motion ] || per_class=200
+      $cstp --quiet synth --output "$videos" --set kind="$set" --set seed=$((100 + seed)) --set train_per_class=$per_class \
+        --set test_per_class=40 > /dev/null
       count=$(find "$videos/train" -name '*.mp4' | wc -l)
       for row in "${rows[@]}"; do
         folder=$out/$set/$row/seed$seed/fold0 list=$trained
@@ -124,7 +135,8 @@ for seed in "${seeds[@]}"; do
           list=$probed
           run=$out/motion/$row/seed$seed/fold0/run
         fi
-        fields=("$folder" "$row" "$run" synthetic_quick.yaml "seed=$seed" "data.root=$videos" "data.videos=$count")
+        fields=("$folder" "$row" "$run" synthetic_quick.yaml "seed=$seed" "data.root=$videos" "data.videos=$count"
+                "train.epochs=$((38400 / count))")
         [ -z "${recipe[$row]}" ] || fields+=("${recipe[$row]}")
         add "$list" "${fields[@]}"
       done

@@ -66,18 +66,23 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
     if (result.parts.empty()) {
       result.parts.emplace_back("loss", 0);
       for (const auto& [name, value] : terms.parts) result.parts.emplace_back(name, 0);
+      for (const auto& [name, value] : terms.constants) result.constants.emplace_back(name, 0);
     }
     window.add(terms.embeddings, batch.videos());
     const auto weight = static_cast<double>(batch.videos());
     result.parts[0].second += weight * terms.total.item<double>();
     for (size_t i = 0; i < terms.parts.size(); ++i)
       result.parts[i + 1].second += weight * terms.parts[i].second.item<double>();
+    for (size_t i = 0; i < terms.constants.size(); ++i)
+      result.constants[i].second += weight * terms.constants[i].second.item<double>();
     result.samples += batch.videos();
     for (const SamplePlan& plan : batch.plans) {
       if (plan.overlap) histogram.add(*plan.overlap);
     }
   }
-  for (auto& [name, value] : result.parts) value /= static_cast<double>(std::max<int64_t>(1, result.samples));
+  const auto samples = static_cast<double>(std::max<int64_t>(1, result.samples));
+  for (auto& [name, value] : result.parts) value /= samples;
+  for (auto& [name, value] : result.constants) value /= samples;
   if (!window.empty()) {
     const Health health = window.measure();
     result.parts.emplace_back("embedding_std", health.std);
@@ -85,8 +90,8 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
   }
   if (histogram.spatial.total() > 0) {
     result.labels = histogram.text();
-    result.spatial_constant = commonest_share(histogram.spatial);
-    result.temporal_constant = commonest_share(histogram.temporal);
+    for (const LabelHistogram* labels : {&histogram.spatial, &histogram.temporal, &histogram.rate, &histogram.turns})
+      result.constants.emplace_back(labels->name(), commonest_share(*labels));
   }
   return result;
 }

@@ -71,11 +71,8 @@ Document result_document(const ProtocolResult& result, int64_t classes, const Pr
 Document pretext_document(const PretextResult& result, const Provenance& provenance) {
   Document document = {{"protocol", provenance.kind}};
   for (const auto& [name, value] : result.parts) document[name] = value;
-  if (!result.labels.empty()) {
-    document["constant_spatial"] = result.spatial_constant;
-    document["constant_temporal"] = result.temporal_constant;
-    document["labels"] = result.labels;
-  }
+  for (const auto& [name, value] : result.constants) document["constant_" + name] = value;
+  if (!result.labels.empty()) document["labels"] = result.labels;
   document["samples"] = result.samples;
   document["decoded"] = result.decoded;
   document["total"] = result.total;

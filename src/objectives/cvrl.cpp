@@ -89,6 +89,8 @@ class Cvrl final : public Objective {
                    {"contrast_2n_mean", 0.5 * terms.total.detach()},
                    {"accuracy", contrast.accuracy},
                    {"entropy", contrast.entropy}};
+    const auto candidates = static_cast<double>(batch.videos() * world_.size);
+    terms.constants = {{"accuracy", at::full({}, 1 / candidates)}};
     terms.embeddings = y.detach();
     return terms;
   }

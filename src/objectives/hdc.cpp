@@ -115,7 +115,10 @@ class Hdc final : public Objective {
         details.emplace_back(name + "negative", scores.negative);
         details.emplace_back(name + "top1", scores.top1);
         details.emplace_back(name + "std", spread(level));
-        if (k + 1 == count) terms.parts.emplace_back(task.name + "_top1", scores.top1);  // of the deepest level
+        if (k + 1 == count) {  // of the deepest level
+          terms.parts.emplace_back(task.name + "_top1", scores.top1);
+          terms.constants.emplace_back(task.name + "_top1", at::full({}, 1 / static_cast<double>(scores.candidates)));
+        }
       }
       next += count;
       const at::Tensor weights = weigh(task, at::stack(invariances));  // [K]

@@ -64,6 +64,7 @@ PairScores score_pair(const at::Tensor& p, const at::Tensor& q, int64_t first, i
   const at::Tensor seen = ab.detach();
   const at::Tensor matching = seen.narrow(2, first, count).diagonal(0, 1, 2).sum();
   scores.top1 = (logits.detach().argmax(1) == targets).to(seen.scalar_type()).mean();
+  scores.candidates = contrast == "ntxent" ? 2 * videos - 1 : videos;
   scores.positive = matching / static_cast<double>(steps * count);
   scores.negative = mean_of_unlike(seen.sum(), matching, steps, count * (videos - 1));
   return scores;

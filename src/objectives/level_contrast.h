@@ -21,6 +21,7 @@ at::Tensor unit_vectors(const at::Tensor& x);
 struct PairScores {
   at::Tensor loss;      ///< [] f32 (or f64), with gradient; the rest is detached
   at::Tensor top1;      ///< [] share of anchors whose nearest candidate is their positive
+  int64_t candidates = 0;  ///< of an anchor, so a guess finds it once in so many
   at::Tensor positive;  ///< [] mean cosine of matching pairs
   at::Tensor negative;  ///< [] mean cosine of the two views of unlike videos
 };

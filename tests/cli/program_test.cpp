@@ -133,6 +133,7 @@ TEST(EvalCommand, PretextScoresTheHeadsOnHeldOutPairs) {
   EXPECT_EQ(json["samples"], 24);
   EXPECT_GE(json["accuracy_spatial"], 0);
   EXPECT_GE(json["constant_temporal"], 0.2);
+  EXPECT_GE(json["constant_rate"], 0.25);
   const Outcome again = program.run_tiny(
       "eval", {"--json", "--protocol", "pretext", "--checkpoint", program.path("run"), "--set", "eval.draws=4"});
   EXPECT_EQ(again.out, outcome.out);

@@ -81,6 +81,9 @@ TEST(Cvrl, LogsTheSumTheMeanAndWhatIsSeenOfTheBatch) {
   EXPECT_NEAR(part_of(terms, "contrast_2n_mean"), terms.total.item<double>() / 2, 1e-6);
   EXPECT_GE(part_of(terms, "accuracy"), 0);
   EXPECT_LE(part_of(terms, "accuracy"), 1);
+  ASSERT_EQ(terms.constants.size(), 1U);
+  EXPECT_EQ(terms.constants[0].first, "accuracy");
+  EXPECT_EQ(terms.constants[0].second.item<double>(), 0.25);  // one of the four other clips, unseen
   EXPECT_GT(part_of(terms, "entropy"), 0);
   EXPECT_LE(part_of(terms, "entropy"), std::log(4.0) + 1e-5);
 }

@@ -90,6 +90,19 @@ TEST_P(EveryObjective, HandsOverTheEmbeddingsOfItsOnlineBackbone) {
   EXPECT_TRUE(torch::allclose(embeddings, objective->backbone()->embed(batch.views), 1e-4, 1e-5));
 }
 
+TEST_P(EveryObjective, SaysWhatGuessingScoresByTheNamesOfItsParts) {
+  const auto objective = make();
+  objective->eval();
+  const LossTerms terms = objective->loss(made_batch(*objective));
+  for (const auto& [name, guess] : terms.constants) {
+    EXPECT_TRUE(std::any_of(terms.parts.begin(), terms.parts.end(),
+                            [wanted = name](const auto& part) { return part.first == wanted; }))
+        << name;
+    EXPECT_GT(guess.item<double>(), 0) << name;
+    EXPECT_FALSE(guess.requires_grad()) << name;
+  }
+}
+
 TEST_P(EveryObjective, LearnsABatch) {
   const auto objective = make();
   objective->set_train_mode();

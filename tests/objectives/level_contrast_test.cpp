@@ -124,6 +124,10 @@ TEST(ScorePair, OfEqualEmbeddingsIsTheLogOfTheirNumber) {  // fact 9
     const at::Tensor same = torch::ones({videos, 3, 5}, torch::kDouble);
     EXPECT_NEAR(loss_of(same, same, .1, "ntxent").item<double>(), wanted, kSixDigits);
     EXPECT_NEAR(loss_of(same, same, .1, "cross_view").item<double>(), std::log(videos), 1e-9);
+    for (const char* contrast : {"ntxent", "cross_view"}) {
+      const PairScores scores = score_pair(unit_vectors(same), unit_vectors(same), 0, videos, .1, contrast);
+      EXPECT_NEAR(std::log(scores.candidates), scores.loss.item<double>(), 1e-9);
+    }
   }
   const at::Tensor same = torch::ones({128, 1, 5}, torch::kDouble);
   const double level = loss_of(same, same, .1, "ntxent").item<double>();

@@ -17,7 +17,9 @@ struct PretextResult {
   int64_t samples = 0;                                 ///< plans drawn and scored
   int64_t decoded = 0, total = 0;                      ///< videos
   std::string labels;                                  ///< histogram of the labels drawn, "" if there are none
-  double spatial_constant = 0, temporal_constant = 0;  ///< accuracy of always answering the commonest label
+  /// What answering without looking scores: for the labels of pairs always the commonest one ("spatial", "temporal",
+  /// "rate", "rotation"), for other parts what the objective says (LossTerms::constants).
+  std::vector<std::pair<std::string, double>> constants;
 };
 
 /// Scores `draws` plans of every video with the objective in eval mode. Plans come from a seed of their own, so they

@@ -30,6 +30,8 @@ struct LossTerms {
   at::Tensor total;  ///< [] f32, with gradient
   std::vector<std::pair<std::string, at::Tensor>>
       parts;              ///< {"contrast", []}, ... in a fixed order; "sc4/loss", with a slash, is not in the log line
+  /// By the name of a part: what answering without looking would score ({"accuracy", 1/N}), where loss() alone knows it.
+  std::vector<std::pair<std::string, at::Tensor>> constants;
   at::Tensor embeddings;  ///< [V*B,C] of the online backbone, view-major, detached: the run's health is told from them
 };
 

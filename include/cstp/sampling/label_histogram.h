@@ -16,6 +16,7 @@ class LabelHistogram {
   LabelHistogram(std::string name, int64_t classes);
   /// Requires 0 <= label < K.
   void add(int64_t label);
+  const std::string& name() const { return name_; }
   std::vector<int64_t> counts() const;
   int64_t total() const;
   double entropy() const;    ///< nats; the cross-entropy of always answering with these shares
