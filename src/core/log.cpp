@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -62,6 +63,8 @@ Sinks& sinks() {
   return instance;
 }
 
+std::atomic<bool> first_rank{true};
+
 spdlog::level::level_enum level_of(Level level) {
   switch (level) {
     case Level::debug: return spdlog::level::debug;
@@ -75,7 +78,10 @@ spdlog::level::level_enum level_of(Level level) {
 
 }  // namespace
 
+bool is_first_rank() { return first_rank; }
+
 void configure(Level level, int rank) {
+  first_rank = rank == 0;
   auto shown = level_of(level);
   if (rank > 0 && shown < spdlog::level::warn) shown = spdlog::level::warn;
   sinks().logger->set_level(shown);

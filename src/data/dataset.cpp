@@ -87,12 +87,12 @@ Dataset open_dataset(const DataOptions& options, Split split) {
   const auto found = std::ssize(dataset.videos);
   if (split == Split::train && options.videos > 0 && options.videos != found) {
     // A warning: any configuration takes any data, and Kinetics loses videos every year.
-    log::warning(dataset.name, ": ", count_text(found), " videos were found, and data.videos says ",
-                 count_text(options.videos), "; epochs are counted with those found");
+    log::common_warning(dataset.name, ": ", count_text(found), " videos were found, and data.videos says ",
+                        count_text(options.videos), "; epochs are counted with those found");
   }
   if (dataset.missing > 0) {
-    log::warning(dataset.name, ": ", count_text(dataset.missing),
-                 " listed videos are not on the disk and were left out");
+    log::common_warning(dataset.name, ": ", count_text(dataset.missing),
+                        " listed videos are not on the disk and were left out");
   }
   if (split == Split::train && options.share < 1) {
     return class_balanced(dataset, options.share, static_cast<uint64_t>(options.share_seed));

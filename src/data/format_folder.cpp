@@ -125,8 +125,8 @@ Dataset read_folder_format(const DataOptions& options, Split split) {
     for (const std::string& video : loose) dataset.videos.push_back({path_in(folder, video), -1});
     if (!loose.empty() && options.class_file.empty()) dataset.classes.clear();
   } else if (!loose.empty()) {
-    log::warning(folder, ": ", count_text(std::ssize(loose)), " videos lie beside the class folders (", loose.front(),
-                 "); they have no class and were left out");
+    log::common_warning(folder, ": ", count_text(std::ssize(loose)), " videos lie beside the class folders (",
+                        loose.front(), "); they have no class and were left out");
   }
   return dataset;
 }

@@ -145,7 +145,8 @@ Dataset read_list_format(const DataOptions& options, Split split) {
     dataset.videos.push_back(std::move(video));
   }
   if (labelled(list) && split == Split::train && options.class_file.empty() && !used[0]) {
-    log::warning(list.file, ": no video has label 0; labels count from 0, so this list should perhaps start there");
+    log::common_warning(list.file,
+                        ": no video has label 0; labels count from 0, so this list should perhaps start there");
   }
   return dataset;
 }

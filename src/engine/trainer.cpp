@@ -103,8 +103,8 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   const auto videos = static_cast<int64_t>(dataset.videos.size());
   const TrainLength length = train_length(config, videos);
   if (videos < config.train.batch) {
-    log::warning(dataset.name, ": ", videos, " videos for a batch of ", config.train.batch,
-                 ": videos repeat within a step");
+    log::common_warning(dataset.name, ": ", videos, " videos for a batch of ", config.train.batch,
+                        ": videos repeat within a step");
   }
   const World& world = setup.world;
   if (config.train.batch % world.size != 0) {
@@ -139,8 +139,8 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
       require_same_run(*found, note, config, data_hash);
       if (note.threads > 0 && note.threads != threads) {
         if (config.train.threads != 0) {
-          log::warning("train.threads differs from the ", note.threads,
-                       " of the checkpoint: results will not be the same to the bit");
+          log::common_warning("train.threads differs from the ", note.threads,
+                              " of the checkpoint: results will not be the same to the bit");
         } else {
           threads = set_compute_threads(note.threads);
         }

@@ -89,10 +89,10 @@ TEST(OwnLauncher, TrainsTheRunOfOneRankOnTwo) {
   program.make_videos();
   const Outcome one = program.run(train_command(program, "one", steps(4)));
   ASSERT_EQ(one.code, 0) << one.err;
-  const Outcome two = program.run(train_command(program, "two", steps(4)), {"--ranks", "2", "--set", "data.videos=0"});
+  const Outcome two = program.run(train_command(program, "two", steps(4)), {"--ranks", "2", "--set", "data.videos=99"});
   ASSERT_EQ(two.code, 0) << two.err;
   EXPECT_EQ(two.json()["steps"], 4);  // one document: rank 0 alone prints
-  EXPECT_THAT(two.err, AllOf(HasSubstr("2 ranks"), Not(HasSubstr("rank 1:"))));
+  EXPECT_THAT(two.err, AllOf(HasSubstr("2 ranks"), HasSubstr("data.videos says 99"), Not(HasSubstr("rank 1:"))));
   expect_equal(checkpoint(program, "one", 4), checkpoint(program, "two", 4), 2e-3);
 
   // What was trained is looked at by two ranks as by one.

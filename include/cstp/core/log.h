@@ -28,6 +28,13 @@ template <class... Parts>
 void warning(const Parts&... parts) {
   write(Level::warning, cat(parts...));
 }
+/// False on every rank but the first.
+bool is_first_rank();
+/// A warning that every rank would give in the same words: the first rank gives it.
+template <class... Parts>
+void common_warning(const Parts&... parts) {
+  if (is_first_rank()) write(Level::warning, cat(parts...));
+}
 template <class... Parts>
 void error(const Parts&... parts) {
   write(Level::error, cat(parts...));
