@@ -14,7 +14,7 @@ results=$run/results
 mkdir -p "$results"
 
 echo "== synthetic videos (the class is how the object moves; no single frame tells it)"
-$cstp synth --output data/synthetic --set test_per_class=40 --set seed=2
+$cstp synth --output data/synthetic --set train_per_class=200 --set test_per_class=40 --set seed=2
 echo "== pre-training: $run"
 $cstp train "${config[@]}" --output $run
 
