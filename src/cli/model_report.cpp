@@ -54,7 +54,7 @@ std::string profile_text(const RunConfig& config, const ModelProfile& profile) {
              count_text(profile.parameters + profile.statistics), " with the running statistics of its norms)",
              "\nmultiply-adds  ", count_text(profile.multiply_adds), " (", giga_text(profile.multiply_adds),
              "; FLOPs, where one multiply-add counts as two: ", giga_text(2 * profile.multiply_adds),
-             "), of the convolutions, forward\n");
+             "), of convolutions and linear layers, forward\n");
 }
 
 std::string profile_json(const RunConfig& config, const ModelProfile& profile) {

@@ -18,11 +18,15 @@ std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d10(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r2plus1d18_vcop(const ModelOptions& options);
+std::shared_ptr<Backbone> make_mc3_18(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d50(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d101(const ModelOptions& options);
 std::shared_ptr<Backbone> make_r3d152(const ModelOptions& options);
 std::shared_ptr<Backbone> make_c3d(const ModelOptions& options);
 std::shared_ptr<Backbone> make_c3d_bn(const ModelOptions& options);
+std::shared_ptr<Backbone> make_c3d_light(const ModelOptions& options);
+std::shared_ptr<Backbone> make_s3d(const ModelOptions& options);
+std::shared_ptr<Backbone> make_s3dg(const ModelOptions& options);
 std::shared_ptr<Backbone> make_mean_frame(const ModelOptions& options);
 std::shared_ptr<Backbone> make_frame_difference(const ModelOptions& options);
 
@@ -39,11 +43,16 @@ constexpr BackboneRow kBackbones[] = {
     {"r3d18_vcop", make_r3d18, "R3D of VCOP's line, HDC's 3D-ResNet18: the very network of r3d18"},
     {"r2plus1d18_vcop", make_r2plus1d18_vcop,
      "R(2+1)D of VCOP's line: r2plus1d10 with two blocks per stage; not torchvision's"},
+    {"mc3_18", make_mc3_18, "torchvision's mc3_18: 3x3x3 in the first stage, 1x3x3 in the others, all frames kept"},
     {"r3d50", make_r3d50, "CVRL's R3D-50: bottlenecks, 3x1x1 in the two last stages; width 2 and 4 are its 2x and 4x"},
     {"r3d101", make_r3d101, "CVRL's R3D-101"},
     {"r3d152", make_r3d152, "CVRL's R3D-152; its 2x is width 2"},
     {"c3d", make_c3d, "C3D's eight convolutions without norms, stages tapped before their pools"},
     {"c3d_bn", make_c3d_bn, "C3D with a batch norm after every convolution"},
+    {"c3d_light", make_c3d_light,
+     "MAS's C3D: five convolutions without norms, then fc6 and fc7, which are its last stage"},
+    {"s3d", make_s3d, "torchvision's s3d: separable 3D Inception"},
+    {"s3dg", make_s3dg, "S3D-G of Pace and STS: separable 3D Inception with gates"},
     {.name = "mean_frame",
      .make = make_mean_frame,
      .description = "baseline without weights: the mean frame on a 16x16 grid",
@@ -90,6 +99,14 @@ std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
 
 at::Tensor Backbone::embed(const at::Tensor& clips) {
   return stages(clips).back().mean({2, 3, 4});  // [N,C]
+}
+
+void Backbone::require_clip(int64_t frames, int64_t height, int64_t width) const {
+  const SmallestClip least = smallest_clip();
+  if (frames >= least.frames && std::min(height, width) >= least.size) return;
+  throw ConfigError(cat("model.name: ", form_, " wants clips of at least ", least.frames, " frames and ", least.size,
+                        "x", least.size, " pixels, and found ", frames, " frames of ", height, "x", width,
+                        "; raise clip.frames or clip.size (eval.frames, eval.size), or choose another backbone"));
 }
 
 int64_t parameter_count(const torch::nn::Module& module) {

@@ -31,6 +31,18 @@ inline torch::nn::Conv3d make_conv(int64_t in, int64_t out, const Size3& kernel,
                                .bias(false));
 }
 
+/// Max-pool with TensorFlow's 'same' zero padding: sizes are divided by the stride and rounded up; of an odd number of
+/// zeros the larger half lies behind. @param x no value below 0: then zeros around it change no maximum, so none are
+/// written. Kernels of at most 3, strides of at most 2.
+inline at::Tensor max_pool_same(const at::Tensor& x, const Size3& kernel, const Size3& stride) {
+  Size3 before{};
+  for (size_t d = 0; d < before.size(); ++d) {
+    const int64_t rest = x.size(static_cast<int64_t>(d) + 2) % stride[d];
+    before[d] = std::max<int64_t>(kernel[d] - (rest == 0 ? stride[d] : rest), 0) / 2;
+  }
+  return at::max_pool3d(x, kernel, stride, before, /*dilation=*/1, /*ceil_mode=*/true);
+}
+
 inline torch::nn::ReLU make_relu() { return torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)); }
 
 /// t x 1 x 1 convolution (1 x 1 x 1 among them), computed as a t x 1 one over [N,C,T,H*W], which is a view. LibTorch's

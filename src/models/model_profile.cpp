@@ -17,7 +17,7 @@ namespace {
 /// A call of a layer with weights.
 struct LayerCall {
   bool norm = false;
-  std::vector<int64_t> output;  ///< [C,T,H,W], or [C,T,H*W] of a temporal convolution
+  std::vector<int64_t> output;  ///< [C,T,H,W], [C,T,H*W] of a temporal convolution, or [C] of a linear layer
 };
 
 /// Writes down the layer calls of this thread while it lives.
@@ -40,11 +40,12 @@ class LayerRecorder {
  private:
   static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) { return nullptr; }
 
-  /// The operators that layers of this program call by name; what these call in turn has other names.
+  /// The operators that layers of this program call by name (a linear layer is "addmm"); what these call in turn has
+  /// other names.
   static void end(const at::RecordFunction& call, at::ObserverContext*) {
     const std::string name = call.name();
     const bool norm = name == "aten::batch_norm";
-    if (!norm && name != "aten::conv3d" && name != "aten::conv2d") return;
+    if (!norm && name != "aten::conv3d" && name != "aten::conv2d" && name != "aten::addmm") return;
     calls().push_back({norm, call.outputs().front().toTensor().sizes().slice(1).vec()});
   }
 
@@ -54,6 +55,7 @@ class LayerRecorder {
 /// [C,T,H,W]; views are square.
 std::vector<int64_t> unfolded(const std::vector<int64_t>& sizes) {
   if (sizes.size() == 4) return sizes;
+  if (sizes.size() == 1) return {sizes[0], 1, 1, 1};
   check(sizes.size() == 3, "profile_model: a layer's output is no video");
   const int64_t side = std::llround(std::sqrt(static_cast<double>(sizes[2])));
   check(side * side == sizes[2], "profile_model: a layer's output is not square");
@@ -70,7 +72,7 @@ LayerProfile describe(const std::string& name, const at::Tensor& weight, const L
     layer.kind = "norm";
     layer.statistics = 2 * weight.numel();
   } else {
-    layer.kind = cat("conv ", join(weight.sizes().slice(2), "x"));
+    layer.kind = weight.dim() == 2 ? "linear" : cat("conv ", join(weight.sizes().slice(2), "x"));
     layer.multiply_adds = weight.numel() * layer.output[1] * layer.output[2] * layer.output[3];
   }
   return layer;

@@ -1,7 +1,7 @@
 // src/models/resnet3d.cpp: 3D residual networks, one grammar for every named form.
 //
 // Sources: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018) for R3D and
-// R(2+1)D; torchvision.models.video for the forms and names of r3d18 and r2plus1d18; CSTP's released code for
+// R(2+1)D; torchvision.models.video for the forms and names of r3d18, mc3_18 and r2plus1d18; CSTP's released code for
 // r2plus1d10, r3d10_pool and r3d18_pool; the forms that STS (its released code), HDC and VCOP's users share for r3d10,
 // r3d18_vcop and r2plus1d18_vcop; CVRL's released code for r3d50, r3d101 and r3d152. Three different networks are
 // called "R(2+1)D-18" in this literature, so a name here says the exact form, and a test holds the parameter count of
@@ -26,6 +26,8 @@ namespace {
 /// Convolutions of a block.
 enum class Conv {
   full,                  ///< 3x3x3
+  spatial,               ///< 1x3x3; time is never down-sampled
+  mixed,                 ///< full in the first stage, spatial in the others (torchvision's MC3)
   factorised_per_block,  ///< (2+1)D; both convolutions share the mid channels of the first (torchvision)
   factorised_per_conv,   ///< (2+1)D; each has its own mid channels, and shortcuts are factorised too (CSTP)
   bottleneck,            ///< 1x1x1, 1x3x3, 1x1x1; the first is 3x1x1 in the two last stages (CVRL)
@@ -49,19 +51,20 @@ class BasicBlockImpl : public torch::nn::Module {
  public:
   BasicBlockImpl(Conv conv, int64_t in, int64_t out, int64_t stride) {
     const int64_t block_mid = factorised_mid(in, out, kKernel);
-    push_conv(conv1_, conv, in, out, stride, block_mid);
+    const Size3 strides = {conv == Conv::spatial ? 1 : stride, stride, stride};
+    push_conv(conv1_, conv, in, out, strides, block_mid);
     conv1_->push_back(Norm3d(out));
     conv1_->push_back(make_relu());
-    push_conv(conv2_, conv, out, out, 1, block_mid);
+    push_conv(conv2_, conv, out, out, {1, 1, 1}, block_mid);
     conv2_->push_back(Norm3d(out));
     register_module("conv1", conv1_);
     register_module("conv2", conv2_);
     if (stride == 1 && in == out) return;
     if (conv == Conv::factorised_per_conv) {
       const int64_t mid = factorised_mid(in, out, {1, 1, 1});
-      downsample_->push_back(FactorisedConv(in, mid, out, Size3{1, 1, 1}, Size3{stride, stride, stride}));
+      downsample_->push_back(FactorisedConv(in, mid, out, Size3{1, 1, 1}, strides));
     } else {
-      downsample_->push_back(make_conv(in, out, {1, 1, 1}, {stride, stride, stride}));
+      downsample_->push_back(make_conv(in, out, {1, 1, 1}, strides));
     }
     downsample_->push_back(Norm3d(out));
     register_module("downsample", downsample_);
@@ -76,11 +79,10 @@ class BasicBlockImpl : public torch::nn::Module {
  private:
   static constexpr Size3 kKernel = {3, 3, 3};
 
-  static void push_conv(torch::nn::Sequential& into, Conv conv, int64_t in, int64_t out, int64_t stride,
+  static void push_conv(torch::nn::Sequential& into, Conv conv, int64_t in, int64_t out, const Size3& strides,
                         int64_t block_mid) {
-    const Size3 strides = {stride, stride, stride};
-    if (conv == Conv::full) {
-      into->push_back(make_conv(in, out, kKernel, strides));
+    if (conv == Conv::full || conv == Conv::spatial) {
+      into->push_back(make_conv(in, out, {conv == Conv::full ? 3 : 1, 3, 3}, strides));
     } else {
       const int64_t mid = conv == Conv::factorised_per_block ? block_mid : factorised_mid(in, out, kKernel);
       into->push_back(FactorisedConv(in, mid, out, kKernel, strides));
@@ -149,13 +151,14 @@ class ResNet3d final : public Backbone {
     int64_t in = scaled_channels(64, width);
     for (size_t k = 0; k < layers_.size(); ++k) {
       const int64_t base = scaled_channels(int64_t{64} << k, width);
+      const Conv conv = form.conv != Conv::mixed ? form.conv : k == 0 ? Conv::full : Conv::spatial;
       channels_[k] = bottleneck ? Bottleneck::Impl::kExpansion * base : base;
       for (int64_t block = 0; block < form.blocks[k]; ++block) {
         const int64_t stride = k > 0 && block == 0 ? 2 : 1;
         if (bottleneck) {
           layers_[k]->push_back(Bottleneck(in, base, k < 2 ? 1 : 3, stride));
         } else {
-          layers_[k]->push_back(BasicBlock(form.conv, in, base, stride));
+          layers_[k]->push_back(BasicBlock(conv, in, base, stride));
         }
         in = channels_[k];
       }
@@ -237,6 +240,9 @@ std::shared_ptr<Backbone> make_r3d10_pool(const ModelOptions& o) {
 }
 std::shared_ptr<Backbone> make_r3d18_pool(const ModelOptions& o) {
   return std::make_shared<ResNet3d>(Form{Stem::full7_pool, Conv::full, {2, 2, 2, 2}}, o.width);
+}
+std::shared_ptr<Backbone> make_mc3_18(const ModelOptions& o) {
+  return std::make_shared<ResNet3d>(Form{Stem::full3, Conv::mixed, {2, 2, 2, 2}}, o.width);
 }
 std::shared_ptr<Backbone> make_r3d50(const ModelOptions& o) {
   return std::make_shared<ResNet3d>(Form{Stem::full5_pool, Conv::bottleneck, {3, 4, 6, 3}}, o.width);

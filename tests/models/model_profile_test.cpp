@@ -31,7 +31,10 @@ TEST(ModelProfile, HasTheMultiplyAddsOfCvrlsR3d50) {
 }
 
 TEST(ModelProfile, AgreesWithTorchvisionsFigures) {
-  // 40.697 and 40.519 are the GFLOPs (multiply-adds) stated with the weights of r3d_18 and r2plus1d_18 at 16x112x112.
+  // GFLOPs (multiply-adds) stated with the weights of r3d_18, mc3_18 and r2plus1d_18 at 16x112x112, classifier (of
+  // 400 x 512 multiply-adds) included; and of s3d at 16x224x224.
+  EXPECT_NEAR(giga(profile_model({.name = "mc3_18"}, 16, 112).multiply_adds), 43.343, 0.001);
+  EXPECT_NEAR(giga(profile_model({.name = "s3d"}, 16, 224).multiply_adds), 17.979, 0.001);
   EXPECT_NEAR(giga(profile_model({.name = "r3d18"}, 16, 112).multiply_adds), 40.697, 0.001);
   EXPECT_NEAR(giga(profile_model({.name = "r2plus1d18"}, 16, 112).multiply_adds), 40.519, 0.001);
 }
@@ -48,6 +51,12 @@ TEST(ModelProfile, CountsALayerByHand) {
   EXPECT_EQ(norm.parameters, 128);
   EXPECT_EQ(norm.statistics, 128);
   EXPECT_EQ(norm.multiply_adds, 0);
+  const ModelProfile light = profile_model({.name = "c3d_light"}, 8, 32);
+  const LayerProfile& fc6 = layer(light, "fc6");
+  EXPECT_EQ(fc6.kind, "linear");
+  EXPECT_EQ(fc6.output, (std::vector<int64_t>{2048, 1, 1, 1}));
+  EXPECT_EQ(fc6.parameters, 4096 * 2048 + 2048);
+  EXPECT_EQ(fc6.multiply_adds, 4096 * 2048);
   const ModelProfile factorised = profile_model({.name = "r2plus1d10"}, 16, 112);
   const LayerProfile& temporal = layer(factorised, "layer2.0.conv1.0.3");  // computed over flattened space
   EXPECT_EQ(temporal.kind, "conv 3x1x1");

@@ -1,7 +1,7 @@
 """Moves random weights between torchvision's video networks and files, so that two programs can compare their logits.
 
-make NAME FILE    writes random weights, an input and torchvision's logits for it
-check NAME FILE   loads a file of the other program strictly and compares its logits with torchvision's
+make NAME FILE SIZES...  writes random weights, an input for each size (FRAMESxHEIGHTxWIDTH) and torchvision's logits
+check NAME FILE          loads a file of the other program strictly and compares its logits with torchvision's
 """
 import sys
 
@@ -24,25 +24,32 @@ def randomize(model):
             tensor.uniform_(-0.2, 0.2)
 
 
-def main(action, name, path):
+def main(action, name, path, *sizes):
     torch.set_num_threads(1)
     model = getattr(video, name)()
     if action == "make":
         randomize(model)
-        clips = torch.randn(2, 3, 8, 48, 48)
         model.eval()
-        with torch.no_grad():
-            logits = model(clips)
-        save_file({**model.state_dict(), "input": clips, "logits": logits}, path)
+        cases = {}
+        for size in sizes:
+            cases[f"input {size}"] = clips = torch.randn(1, 3, *map(int, size.split("x")))
+            with torch.no_grad():
+                cases[f"logits {size}"] = model(clips)
+        save_file({**model.state_dict(), **cases}, path)
         return
     tensors = load_file(path)
-    clips, logits = tensors.pop("input"), tensors.pop("logits")
+    cases = {key: tensors.pop(key) for key in list(tensors) if " " in key}
     model.load_state_dict(tensors)  # strict: every name and shape must agree
     model.eval()
-    with torch.no_grad():
-        difference = (model(clips) - logits).abs().max().item()
-    if not difference <= 1e-4:
-        sys.exit(f"{name}: the logits differ by {difference}")
+    assert cases
+    for key, clips in cases.items():
+        if not key.startswith("input "):
+            continue
+        size = key.split()[1]
+        with torch.no_grad():
+            difference = (model(clips) - cases[f"logits {size}"]).abs().max().item()
+        if not difference <= 1e-4:
+            sys.exit(f"{name}: the logits of {size} differ by {difference}")
 
 
 if __name__ == "__main__":

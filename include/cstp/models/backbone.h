@@ -22,6 +22,12 @@ struct ModelOptions {
   void bind(Fields& f);
 };
 
+/// What a network needs of a clip.
+struct SmallestClip {
+  int64_t frames = 1;
+  int64_t size = 1;  ///< pixels of the shorter side
+};
+
 /// A network over clips [N,3,T,S,S]. Parameters are named as torchvision names them where the architecture is its.
 class Backbone : public torch::nn::Module {
  public:
@@ -31,6 +37,10 @@ class Backbone : public torch::nn::Module {
   virtual std::vector<int64_t> stage_channels() const = 0;
   /// Global average pool of the last stage: [N,C], in the compute type of the last stage.
   virtual at::Tensor embed(const at::Tensor& clips);
+  /// Below it the pools would leave nothing.
+  virtual SmallestClip smallest_clip() const { return {}; }
+  /// @throws ConfigError if a clip of this size is smaller than that
+  void require_clip(int64_t frames, int64_t height, int64_t width) const;
   /// C of embed().
   int64_t features() const { return stage_channels().back(); }
   /// Its name in backbones().

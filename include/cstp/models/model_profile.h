@@ -11,7 +11,7 @@ namespace cstp {
 
 struct LayerProfile {
   std::string name;             ///< its place in the network: "layer1.0.conv1.0"
-  std::string kind;             ///< "conv 3x7x7" (time x height x width) | "norm"
+  std::string kind;             ///< "conv 3x7x7" (time x height x width) | "norm" | "linear"
   std::vector<int64_t> output;  ///< [C,T,H,W] of one clip
   int64_t parameters = 0;
   int64_t statistics = 0;  ///< running mean and variance of a norm
@@ -22,7 +22,8 @@ struct ModelProfile {
   std::vector<LayerProfile> layers;
   std::vector<std::vector<int64_t>> stages;  ///< [C,T,H,W] of the four stages
   int64_t parameters = 0, statistics = 0;
-  int64_t multiply_adds = 0;  ///< of the convolutions, for one clip; biases, norms, pools and sums are not counted
+  int64_t multiply_adds = 0;  ///< of convolutions and linear layers, for one clip; biases, norms, pools, sums and
+                              ///< gates' products are not counted
 };
 
 /// The full network is built and counted but not run: a thin twin of it (the same layers, 8 channels wherever width
