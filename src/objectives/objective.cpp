@@ -37,14 +37,14 @@ std::span<const ObjectiveRow> objectives() {
 
 std::shared_ptr<Objective> make_objective(const ConfigNode& section, const ObjectiveParts& parts) {
   const ObjectiveRow& row = find_row(section);
-  if (!row.trains_backbone) return row.make(section, parts);
   ObjectiveParts checked = parts;
   checked.make_backbone = [&row, &parts] {
     auto backbone = parts.make_backbone();
-    if (!has_weights(backbone->form())) {
+    if (row.trains_backbone && !has_weights(backbone->form())) {
       throw ConfigError(cat("model.name: ", backbone->form(), " has no weights, so ", row.name,
                             " has nothing to train; evaluate it without --checkpoint, or choose another backbone"));
     }
+    backbone->require_clip(parts.clip.frames, parts.clip.size, parts.clip.size);
     return backbone;
   };
   return row.make(section, checked);

@@ -1,7 +1,8 @@
-/// Small objectives and batches for tests: 8 frames of 32 x 32 pixels, an eighth of the channels.
+/// Small objectives and batches for tests: 8 frames of 32 x 32 pixels unless told otherwise, an eighth of the channels.
 #pragma once
 #include <torch/torch.h>
 
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,9 +13,10 @@
 
 namespace cstp {
 
-inline ObjectiveParts small_parts(const std::string& backbone = "r2plus1d10", double width = 0.125) {
+inline ObjectiveParts small_parts(const std::string& backbone = "r2plus1d10", double width = 0.125, int64_t frames = 8,
+                                  int64_t size = 32) {
   ObjectiveParts parts;
-  parts.clip = {.frames = 8, .stride = 2, .size = 32};
+  parts.clip = {.frames = frames, .stride = 2, .size = size};
   parts.make_backbone = [=] { return make_backbone({.name = backbone, .width = width}); };
   parts.classes = 3;
   return parts;
@@ -30,7 +32,7 @@ inline std::shared_ptr<Objective> made_objective(const std::string& yaml, const 
 inline VideoInfo made_video() { return {.frames = 200, .fps = 25, .width = 64, .height = 48, .seconds = 8}; }
 
 /// Noise for pixels, real plans, and labels 0, 1, 2, 0, ...
-inline ViewBatch made_batch(const Objective& objective, int64_t videos = 4) {
+inline ViewBatch made_batch(const Objective& objective, int64_t videos = 4, int64_t size = 32) {
   ViewBatch batch;
   std::vector<int64_t> labels;
   for (int64_t b = 0; b < videos; ++b) {
@@ -40,8 +42,8 @@ inline ViewBatch made_batch(const Objective& objective, int64_t videos = 4) {
     labels.push_back(b % 3);
   }
   torch::manual_seed(9);
-  const auto views = static_cast<int64_t>(batch.plans.front().views.size());
-  batch.views = torch::randn({views * videos, 3, 8, 32, 32});
+  const auto& views = batch.plans.front().views;
+  batch.views = torch::randn({std::ssize(views) * videos, 3, std::ssize(views.front().frames), size, size});
   batch.labels = torch::tensor(labels);
   return batch;
 }
