@@ -97,6 +97,10 @@ void ConfigNode::push_back(ConfigNode item) {
   items_.push_back(std::move(item));
 }
 
+void ConfigNode::erase(std::string_view key) {
+  std::erase_if(entries_, [key](const Entry& entry) { return entry.first == key; });
+}
+
 void ConfigNode::set(const std::string& assignment) {
   const std::string flag = cat("--set ", assignment);
   const auto equals = assignment.find('=');

@@ -86,22 +86,13 @@ class FieldReader final : public Fields {
     }
   }
   void text(const std::string& key, std::string& value, const std::string&) override {
-    const ConfigNode* node = known(key);
-    if (node == nullptr) return;
-    if (node->is_null()) {
-      value.clear();
-    } else if (node->kind() == ConfigNode::Kind::scalar) {
-      value = node->text();
-    } else {
-      fail(*node, key, "text");
-    }
+    if (const ConfigNode* node = known(key)) value = word(*node, key);
   }
   void choice(const std::string& key, std::string& value, const std::vector<std::string>& choices,
-              const std::string& help) override {
+              const std::string&) override {
     const ConfigNode* node = known(key);
     if (node == nullptr) return;
-    std::string found;
-    text(key, found, help);
+    const std::string found = word(*node, key);
     if (std::find(choices.begin(), choices.end(), found) == choices.end()) {
       const std::string near = closest(found, choices);
       throw ConfigError(cat(node->where(), ": ", full(key), ": '", found, "' is none of ", join(choices, ", "),
@@ -123,6 +114,11 @@ class FieldReader final : public Fields {
   }
   void node(const std::string& key, ConfigNode& value, const std::string&) override {
     if (const ConfigNode* found = known(key)) value = *found;
+  }
+  void rest(ConfigNode& value, const std::string&) override {
+    value = node_;
+    for (const std::string& name : names_) value.erase(name);
+    for (const auto& [key, unread] : value.entries()) names_.push_back(key);
   }
 
   /// After bind(): a key that nobody named is an error.
@@ -167,6 +163,10 @@ class FieldReader final : public Fields {
     const std::string found =
         node.kind() == ConfigNode::Kind::scalar ? cat("'", node.text(), "'") : kind_name(node.kind());
     throw ConfigError(cat(node.where(), ": ", full(key), ": wanted ", wanted, ", found ", found));
+  }
+  std::string word(const ConfigNode& node, const std::string& key) const {
+    if (!node.is_null() && node.kind() != ConfigNode::Kind::scalar) fail(node, key, "text");
+    return node.text();
   }
   double to_number(const ConfigNode& node, const std::string& key, NumberRange range) const {
     const auto value =
@@ -220,6 +220,9 @@ class FieldWriter final : public Fields {
     for (const int64_t value : values) tree[key].push_back(ConfigNode::scalar(std::to_string(value)));
   }
   void node(const std::string& key, ConfigNode& value, const std::string&) override { tree[key] = value; }
+  void rest(ConfigNode& value, const std::string&) override {
+    for (const auto& [key, inner] : value.entries()) tree[key] = inner;
+  }
 
  protected:
   void enter(const std::string& key, const std::string&, const std::function<void(Fields&)>& body) override {
@@ -270,6 +273,7 @@ class FieldDescriber final : public Fields {
     line(key, cat("integers", text_of(range)), cat("[", join(values, ", "), "]"), help);
   }
   void node(const std::string& key, ConfigNode&, const std::string& help) override { line(key, "map", "", help); }
+  void rest(ConfigNode&, const std::string& help) override { line("<keys>", "any", "", help); }
 
  protected:
   void enter(const std::string& key, const std::string& help, const std::function<void(Fields&)>& body) override {
@@ -277,10 +281,13 @@ class FieldDescriber final : public Fields {
     body(inner);
     lines += cat("\n# ", help, "\n", inner.lines);
   }
-  void enter_list(const std::string& key, const std::string& help, size_t count, const std::function<void(size_t)>&,
+  void enter_list(const std::string& key, const std::string& help, size_t count,
+                  const std::function<void(size_t)>& resize,
                   const std::function<void(size_t, Fields&)>& item) override {
     FieldDescriber inner(cat(full(key), "[]"));
-    if (count > 0) item(0, inner);
+    if (count == 0) resize(1);  // an item by its defaults
+    item(0, inner);
+    if (count == 0) resize(0);
     lines += cat("\n# ", help, " (a list)\n", inner.lines);
   }
 

@@ -70,6 +70,45 @@ TEST(Config, UnknownKeysNameThePlaceAndTheNearestKey) {
   EXPECT_THAT(error_of("views:\n  - {p: 0}\n  - {pp: 1}\n"), HasSubstr("x.yaml:3:6: views.1.pp"));
 }
 
+TEST(Config, UnknownKeysListEveryKnownKeyOnce) {
+  EXPECT_THAT(error_of("zzzzzzzzzz: 1"),
+              testing::EndsWith("known here: batch, lr, fast, name, mode, weights, steps, inner, views"));
+}
+
+/// A section whose keys depend on a name in it.
+struct Named {
+  double weight = 1;
+  ConfigNode section;
+  void bind(Fields& f) {
+    f.number("weight", weight, {}, "weight");
+    f.rest(section, "of what is named");
+  }
+};
+struct Sum {
+  std::vector<Named> parts;
+  void bind(Fields& f) { f.list("parts", parts, "summed"); }
+};
+
+TEST(Config, TheRestOfASectionIsLeftUnread) {
+  const auto sum = ConfigNode::parse("parts: [{name: a, weight: 2, x: {y: 1}}, {name: b}]", "x.yaml").read<Sum>();
+  ASSERT_EQ(sum.parts.size(), 2U);
+  EXPECT_EQ(sum.parts[0].weight, 2);
+  EXPECT_EQ(sum.parts[0].section.find("weight"), nullptr);
+  EXPECT_EQ(sum.parts[0].section.find("x")->find("y")->text(), "1");
+  EXPECT_EQ(sum.parts[0].section.where(), "x.yaml:1:9");
+  const std::string yaml = to_config(sum).yaml();
+  EXPECT_EQ(yaml, "parts:\n  -\n    weight: 2\n    name: a\n    x:\n      y: 1\n  -\n    weight: 1\n    name: b\n");
+  EXPECT_EQ(to_config(ConfigNode::parse(yaml, "again").read<Sum>()).yaml(), yaml);
+}
+
+TEST(Config, DescribesTheItemsOfAListThatIsEmptyByDefault) {
+  Sum sum;
+  const std::string text = describe_fields("objective", [&](Fields& f) { sum.bind(f); });
+  EXPECT_THAT(text, HasSubstr("objective.parts[].weight: 1"));
+  EXPECT_THAT(text, HasSubstr("objective.parts[].<keys>:    # any. of what is named"));
+  EXPECT_TRUE(sum.parts.empty());
+}
+
 TEST(Config, WrongTypesAndRangesQuoteTheValue) {
   EXPECT_EQ(error_of("batch: 0"), "x.yaml:1:1: batch: wanted a whole number from 1 to 1000, found '0'");
   EXPECT_EQ(error_of("batch: 2.5"), "x.yaml:1:1: batch: wanted a whole number from 1 to 1000, found '2.5'");

@@ -51,6 +51,7 @@ class ConfigNode {
 
   ConfigNode& operator[](std::string_view key);  ///< of a map; inserts null
   void push_back(ConfigNode item);
+  void erase(std::string_view key);  ///< of a map
 
   /// Applies "a.b=value"; the value is YAML; `views.0.flip=1` reaches into lists. Missing maps are created.
   /// @throws UsageError if the flag has no '=' or goes through something that is no map.
@@ -104,6 +105,8 @@ class Fields {
                         const std::string& help) = 0;
   /// Raw subtree, for sections whose keys depend on a name in them (model, objective).
   virtual void node(const std::string& key, ConfigNode& value, const std::string& help) = 0;
+  /// All keys that were not named before, as a map, unread: where the rest of a section depends on a name in it.
+  virtual void rest(ConfigNode& value, const std::string& help) = 0;
 
   /// A nested struct.
   template <class Options>
