@@ -97,8 +97,8 @@ std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
                         near.empty() ? "" : cat("; did you mean '", near, "'?")));
 }
 
-at::Tensor Backbone::embed(const at::Tensor& clips) {
-  return stages(clips).back().mean({2, 3, 4});  // [N,C]
+at::Tensor Backbone::pool(const std::vector<at::Tensor>& maps) const {
+  return maps.back().mean({2, 3, 4});  // [N,C]
 }
 
 void Backbone::require_clip(int64_t frames, int64_t height, int64_t width) const {

@@ -89,13 +89,37 @@ struct CstpOptions {
     if (weights.rate > 0 && pair.max_rate == 0) {
       throw ConfigError("objective.max_rate 0 leaves one playback rate to name; set objective.weights.rate to 0");
     }
-    if (!has_contrast() && weights.spatial + weights.temporal + weights.rate + weights.rotation == 0) {
+    if (!has_contrast() && !has_labels()) {
       throw ConfigError("objective.weights: every term is off, so nothing would be learnt; give one a weight above 0");
     }
   }
   bool released() const { return pair.preset == "released"; }
   bool has_contrast() const { return contrast != "none" && weights.contrast > 0; }
+  bool has_labels() const { return weights.spatial + weights.temporal + weights.rate + weights.rotation > 0; }
   bool per_clip() const { return statistics == "per_clip" || (statistics == "auto" && released()); }
+
+  SharedViews shared_views() const {
+    SharedViews shared;
+    const bool turned = weights.rotation > 0;
+    const bool tilted = color.strong > 0 && color.tilt_degrees > 0;
+    shared.draws = {
+        .text = cat("two clips of a video, whose overlap is known", turned ? ", turned" : "", tilted ? ", tilted" : ""),
+        .count = 2,
+        .overlap = true,
+        .rates = weights.rate > 0,
+        .upright = !turned && !tilted};
+    shared.needs = {
+        .text = has_labels() ? "two clips of a video, whose overlap it draws itself" : "two clips of a video",
+        .way_out = has_labels() ? "set its weights of spatial, temporal, rate and rotation to 0" : "",
+        .least = 2,
+        .most = 2,
+        .overlap = has_labels(),
+        .drawing_keys = {"max_rate", "rotation", "crop_area_min", "crop_area_max", "crop_ratio_min", "crop_ratio_max",
+                         "tries", "released_packed", "color"}};
+    shared.passing.view_by_view = per_clip();
+    shared.passing_option = "statistics";
+    return shared;
+  }
 };
 
 class Cstp final : public Objective {
@@ -106,7 +130,7 @@ class Cstp final : public Objective {
     pair_.rotation = options.weights.rotation > 0;
     pair_.fixed_stride = options.weights.rate > 0 ? 0 : parts.clip.stride;
     pair_.validate("objective");
-    backbone_ = register_module("backbone", parts.make_backbone());
+    backbone_ = take_backbone(parts);
     mlp_ = options.heads == "mlp" ||
            (options.heads == "auto" && !(options.released() && backbone_->form().ends_with("_pool")));
     build_contrast(parts);
@@ -118,6 +142,7 @@ class Cstp final : public Objective {
     if (options.weights.rate > 0) rate_head_ = build_head("rate_head", width, four);
     if (options.weights.rotation > 0) rotation_head_ = build_head("rotation_head", width, four);
 
+    if (parts.shared && parts.leads) initialize_xavier(*backbone_, /*random_norm_gamma=*/options.released());
     initialize_xavier(*this, /*random_norm_gamma=*/options.released());
     if (twin_ && !options.released()) twin_->copy_from(*backbone_, projector_.get());
   }
@@ -128,15 +153,15 @@ class Cstp final : public Objective {
     return plan;
   }
 
-  LossTerms loss(const ViewBatch& batch) override {
+  LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) override {
     const int64_t videos = batch.videos();
     check(batch.views.size(0) == 2 * videos, "cstp: two views a video are wanted");
     if (is_training() && videos * world_.size < 2) {
       throw ConfigError(
           "train.batch: cstp needs at least 2 videos in every step, for its batch norms; raise train.batch");
     }
-    const at::Tensor targets = labels(batch);                                                                 // [5,B]
-    const at::Tensor y = per_view([this](const at::Tensor& x) { return backbone_->embed(x); }, batch.views);  // [2B,D]
+    const at::Tensor targets = options_.has_labels() ? labels(batch) : at::Tensor();  // [5,B]
+    const at::Tensor y = pass.pooled();                                               // [2B,D]
 
     const CstpWeights& weights = options_.weights;
     LossTerms terms;
@@ -170,6 +195,7 @@ class Cstp final : public Objective {
     return terms;
   }
 
+  Passing passing() const override { return {.view_by_view = options_.per_clip()}; }
   std::shared_ptr<Backbone> backbone() const override { return backbone_; }
 
  private:

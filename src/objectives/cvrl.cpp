@@ -42,6 +42,10 @@ struct CvrlOptions {
              "weight of a batch in the running statistics of the projector's norms");
   }
   void validate() const { views.validate("objective.views"); }
+  SharedViews shared_views() const {
+    return {.draws = {.text = "two clips of a video, near in time more often than far", .count = 2},
+            .needs = {.text = "at least two clips of a video", .least = 2, .drawing_keys = {"gap", "views"}}};
+  }
 };
 
 class Cvrl final : public Objective {
@@ -51,7 +55,7 @@ class Cvrl final : public Objective {
         law_(gap_law(options.gap)),
         clip_(parts.clip),
         world_(parts.world),
-        backbone_(register_module("backbone", parts.make_backbone())) {
+        backbone_(take_backbone(parts)) {
     projector_ = register_module(
         "projector", std::make_shared<ProjectorImpl>(ProjectorOptions{
                          .in = backbone_->features(),
@@ -74,13 +78,19 @@ class Cvrl final : public Objective {
     return plan;
   }
 
-  LossTerms loss(const ViewBatch& batch) override {
-    check(batch.views.size(0) == 2 * batch.videos(), "cvrl: two views a video are wanted");
-    if (batch.videos() * world_.size < 2) {
+  /// Of more than two views, drawn by another part of a joint objective, the first and the last are contrasted: those
+  /// of HDC that differ most.
+  LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) override {
+    const int64_t videos = batch.videos();
+    const int64_t rows = batch.views.size(0);
+    check(rows >= 2 * videos, "cvrl: two views a video are wanted");
+    if (videos * world_.size < 2) {
       throw ConfigError("train.batch: cvrl needs at least 2 videos in every step, or there is no negative; raise it");
     }
-    const at::Tensor y = backbone_->embed(batch.views);  // [2B,C]
-    const at::Tensor z = projector_->forward(y);         // [2B,D]
+    const at::Tensor y = pass.pooled();  // [V*B,C]
+    const at::Tensor pair =
+        rows == 2 * videos ? y : at::cat({y.narrow(0, 0, videos), y.narrow(0, rows - videos, videos)});  // [2B,C]
+    const at::Tensor z = projector_->forward(pair);                                                      // [2B,D]
     const c10::impl::ExcludeDispatchKeyGuard f32(c10::autocast_dispatch_keyset);
     const TwoViewTerms contrast = two_view_contrast(z, options_.temperature, world_);
     LossTerms terms;
@@ -89,7 +99,7 @@ class Cvrl final : public Objective {
                    {"contrast_2n_mean", 0.5 * terms.total.detach()},
                    {"accuracy", contrast.accuracy},
                    {"entropy", contrast.entropy}};
-    const auto candidates = static_cast<double>(batch.videos() * world_.size);
+    const auto candidates = static_cast<double>(videos * world_.size);
     terms.constants = {{"accuracy", at::full({}, 1 / candidates)}};
     terms.embeddings = y.detach();
     return terms;

@@ -48,7 +48,7 @@ class Hdc final : public Objective {
  public:
   Hdc(const HdcOptions& options, const ObjectiveParts& parts)
       : options_(options), frames_(parts.clip.frames), stride_(parts.clip.stride), world_(parts.world) {
-    backbone_ = register_module("backbone", parts.make_backbone());
+    backbone_ = take_backbone(parts);
     if (options.sc.weight > 0) {
       subtasks_.push_back({.name = "sc", .weight = options.sc.weight, .pool = options.sc.pool, .views = {0, 1}});
     }
@@ -60,7 +60,6 @@ class Hdc final : public Objective {
                            .pool = options.tc.pool,
                            .views = {anchor, std::max(own, anchor + 1)}});
     }
-    for (const Subtask& task : subtasks_) view_count_ = std::max(view_count_, task.views[1] + 1);
     build_heads();
     if (options.weights != "measured") return;
     batches_ = register_buffer("invariance_batches", at::zeros({1}, at::kLong));
@@ -71,7 +70,7 @@ class Hdc final : public Objective {
 
   SamplePlan plan(const VideoInfo& video, Rng& rng) const override {
     SamplePlan plan;
-    plan.views.resize(static_cast<size_t>(view_count_));
+    plan.views.resize(static_cast<size_t>(options_.view_count()));
     for (const Subtask& task : subtasks_) {
       ViewPlan& anchor = plan.views[static_cast<size_t>(task.views[0])];
       ViewPlan& positive = plan.views[static_cast<size_t>(task.views[1])];
@@ -90,11 +89,10 @@ class Hdc final : public Objective {
     return plan;
   }
 
-  LossTerms loss(const ViewBatch& batch) override {
+  LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) override {
     const int64_t videos = batch.videos();
-    check(batch.views.size(0) == view_count_ * videos, "hdc: the batch has another number of views");
-    const std::vector<at::Tensor> maps = backbone_->stages(batch.views);
-    const std::vector<Level> levels = share_levels(maps, videos);
+    check(batch.views.size(0) == options_.view_count() * videos, "hdc: the batch has another number of views");
+    const std::vector<Level> levels = share_levels(pass.stages(), videos);
 
     LossTerms terms;
     std::vector<std::pair<std::string, at::Tensor>> details;
@@ -131,7 +129,7 @@ class Hdc final : public Objective {
     }
     if (is_training() && batches_.defined()) batches_.add_(1);
     terms.parts.insert(terms.parts.end(), details.begin(), details.end());
-    terms.embeddings = maps.back().detach().mean({2, 3, 4});  // [V*B,C]
+    terms.embeddings = pass.pooled().detach();  // [V*B,C]
     return terms;
   }
 
@@ -253,7 +251,6 @@ class Hdc final : public Objective {
   World world_;
   std::shared_ptr<Backbone> backbone_;
   std::vector<Subtask> subtasks_;
-  int64_t view_count_ = 0;
   at::Tensor batches_;  ///< measured: [1] training batches that the running invariance has seen
   at::Tensor fixed_;    ///< [K] level weights of the fixed schemes, on the device
 };

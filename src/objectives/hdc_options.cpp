@@ -94,4 +94,29 @@ void HdcOptions::validate() const {
   color.without_grey().validate("objective.color");
 }
 
+int64_t HdcOptions::view_count() const {
+  if (sc.weight == 0 || tc.weight == 0) return 2;
+  return views == "shared" ? 3 : 4;
+}
+
+SharedViews HdcOptions::shared_views() const {
+  const bool space = sc.weight > 0, time = tc.weight > 0;
+  const bool same_frames = space && sc.time == "same";
+  const std::string own = same_frames ? "the same frames under another crop and colours" : "other frames";
+  const std::string text = !time    ? cat("two clips of a video: an anchor, and ", own)
+                           : !space ? "two clips of a video: an anchor, and other frames"
+                           : views == "shared"
+                               ? cat("three clips of a video: an anchor, ", own, " for sc, and other frames for tc")
+                               : cat("four clips of a video: a pair for sc (", own, "), and one for tc");
+  SharedViews shared;
+  shared.draws = {.text = text, .count = view_count(), .same_frames = same_frames};
+  shared.needs = {.text = text,
+                  .way_out = space ? "set its sc.weight to 0, which leaves tc to pair two clips" : "",
+                  .least = view_count(),
+                  .most = view_count(),
+                  .same_frames = same_frames,
+                  .drawing_keys = {"tc.spatial", "tc.max_gap", "crop", "color"}};
+  return shared;
+}
+
 }  // namespace cstp

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cstp/core/config.h"
+#include "cstp/objectives/shared_views.h"
 #include "cstp/sampling/draw.h"
 
 namespace cstp {
@@ -58,6 +59,9 @@ struct HdcOptions {
   void bind(Fields& f);
 
   void validate() const;
+  SharedViews shared_views() const;
+  /// Views a video: the anchor's, and one for each of the subtasks; an anchor for each where views are independent.
+  int64_t view_count() const;
 };
 
 }  // namespace cstp

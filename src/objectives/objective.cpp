@@ -9,11 +9,15 @@ namespace cstp {
 ObjectiveRow cstp_row();
 ObjectiveRow cvrl_row();
 ObjectiveRow hdc_row();
+ObjectiveRow joint_row();
 ObjectiveRow supervised_row();
 
-namespace {
+std::span<const ObjectiveRow> objectives() {
+  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), hdc_row(), joint_row(), supervised_row()};
+  return table;
+}
 
-const ObjectiveRow& find_row(const ConfigNode& section) {
+const ObjectiveRow& find_objective(const ConfigNode& section, const std::string& path) {
   const ConfigNode* name = section.find("name");
   std::vector<std::string> known;
   for (const ObjectiveRow& row : objectives()) {
@@ -21,22 +25,16 @@ const ObjectiveRow& find_row(const ConfigNode& section) {
     known.emplace_back(row.name);
   }
   if (name == nullptr || name->text().empty()) {
-    throw ConfigError(cat(section.where(), ": objective: it has no name; add `name:` with one of ", join(known, ", ")));
+    throw ConfigError(
+        cat(section.where(), ": ", path, ": it has no name; add `name:` with one of ", join(known, ", ")));
   }
   const std::string near = closest(name->text(), known);
-  throw ConfigError(cat(name->where(), ": objective.name: '", name->text(), "' is none of ", join(known, ", "),
+  throw ConfigError(cat(name->where(), ": ", path, ".name: '", name->text(), "' is none of ", join(known, ", "),
                         near.empty() ? "" : cat("; did you mean '", near, "'?")));
 }
 
-}  // namespace
-
-std::span<const ObjectiveRow> objectives() {
-  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), hdc_row(), supervised_row()};
-  return table;
-}
-
 std::shared_ptr<Objective> make_objective(const ConfigNode& section, const ObjectiveParts& parts) {
-  const ObjectiveRow& row = find_row(section);
+  const ObjectiveRow& row = find_objective(section);
   ObjectiveParts checked = parts;
   checked.make_backbone = [&row, &parts] {
     auto backbone = parts.make_backbone();
@@ -50,7 +48,9 @@ std::shared_ptr<Objective> make_objective(const ConfigNode& section, const Objec
   return row.make(section, checked);
 }
 
-ConfigNode resolve_objective(const ConfigNode& section) { return find_row(section).resolve(section); }
+ConfigNode resolve_objective(const ConfigNode& section) {
+  return find_objective(section).resolve(section, "objective");
+}
 
 void ClipOptions::bind(Fields& f) {
   f.integer("frames", frames, {.min = 1, .max = 512}, "frames of a clip");
@@ -58,6 +58,16 @@ void ClipOptions::bind(Fields& f) {
             "source frames per step, where the objective does not draw its own");
   f.integer("size", size, {.min = 16, .max = 1024}, "pixels of a view's side");
   f.flag("square", square, "squeeze whole frames to a square before cropping, so that their shape tells nothing");
+}
+
+LossTerms Objective::loss(const ViewBatch& batch) {
+  const std::shared_ptr<Backbone> network = backbone();
+  BackbonePass pass(*network, batch.views, batch.videos(), passing());
+  return loss_of(batch, pass);
+}
+
+std::shared_ptr<Backbone> Objective::take_backbone(const ObjectiveParts& parts) {
+  return parts.shared ? parts.shared : register_module("backbone", parts.make_backbone());
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Objective::trainable() const {

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "cstp/core/config.h"
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
 #include "cstp/objectives/objective.h"
 
 namespace cstp {
@@ -28,20 +30,32 @@ Options read_objective_options(const ConfigNode& section) {
   return options;
 }
 
+/// An objective whose options say by a method shared_views() what they draw and need can be part of a joint one.
 template <class Options>
 ObjectiveRow objective_row(const char* name,
                            std::shared_ptr<Objective> (*make)(const ConfigNode&, const ObjectiveParts&),
                            const char* description) {
-  const auto resolve = [](const ConfigNode& section) {
-    auto named = section.read<NamedOptions<Options>>("objective");
-    named.options.validate();
+  const auto resolve = [](const ConfigNode& section, const std::string& path) {
+    auto named = section.read<NamedOptions<Options>>(path);
+    try {
+      named.options.validate();
+    } catch (const ConfigError& error) {  // it speaks of "objective", which a part of a joint one is not
+      if (path == "objective") throw;
+      throw ConfigError(cat(section.where(), ": ", path, " (", named.name, "): ", error.what()));
+    }
     return to_config(std::move(named));
   };
   const auto describe = [] {
     NamedOptions<Options> named;
     return describe_fields("objective", [&named](Fields& f) { named.bind(f); });
   };
-  return {name, make, resolve, describe, description};
+  ObjectiveRow row{name, make, resolve, describe, description};
+  if constexpr (requires(const Options& options) { options.shared_views(); }) {
+    row.shared_views = [](const ConfigNode& section) {
+      return read_objective_options<Options>(section).shared_views();
+    };
+  }
+  return row;
 }
 
 }  // namespace cstp

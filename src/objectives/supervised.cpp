@@ -37,6 +37,13 @@ void SupervisedOptions::validate() const {
   color.validate("objective.color");
 }
 
+SharedViews SupervisedOptions::shared_views() const {
+  return {.draws = {.text = "one clip of a video", .count = 1},
+          .needs = {.text = "any clips of a video", .drawing_keys = {"stride", "augment", "filter", "crop", "color"}},
+          .passing = {.gradient = !freeze},
+          .passing_option = "freeze"};
+}
+
 SupervisedOptions training_views(const std::string& method) {
   SupervisedOptions options;
   if (method == "cvrl") {
@@ -57,7 +64,7 @@ class Supervised final : public Classifier {
       : options_(options),
         world_(parts.world),
         frames_(parts.clip.frames),
-        backbone_(register_module("backbone", parts.make_backbone())),
+        backbone_(take_backbone(parts)),
         classifier_(register_module("classifier", torch::nn::Linear(backbone_->features(), parts.classes))) {
     if (options_.norm) {
       const auto norm = torch::nn::BatchNorm1dOptions(backbone_->features()).affine(options_.norm_affine);
@@ -83,26 +90,31 @@ class Supervised final : public Classifier {
     return plan;
   }
 
-  LossTerms loss(const ViewBatch& batch) override {
-    const at::Tensor y = feature(batch.views);  // [B,D]
-    const at::Tensor scores = classify(y);      // [B,K]
+  /// One view a video; of a joint objective, every view that it has.
+  LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) override {
+    const at::Tensor y = pass.pooled();     // [V*B,D]
+    const at::Tensor scores = classify(y);  // [V*B,K]
+    const int64_t views = batch.views.size(0) / batch.videos();
+    const at::Tensor labels = views == 1 ? batch.labels : batch.labels.repeat({views});
     const c10::impl::ExcludeDispatchKeyGuard f32(c10::autocast_dispatch_keyset);
     LossTerms terms;
-    const at::Tensor right = (scores.detach().argmax(1) == batch.labels).sum();
+    const at::Tensor right = (scores.detach().argmax(1) == labels).sum();
     if (world_.size == 1) {
-      terms.total = at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-1);
-      terms.parts.emplace_back("top1", right / (batch.labels >= 0).sum().clamp_min(1).to(at::kFloat));
+      terms.total = at::cross_entropy_loss(scores, labels, {}, at::Reduction::Mean, /*ignore_index=*/-1);
+      terms.parts.emplace_back("top1", right / (labels >= 0).sum().clamp_min(1).to(at::kFloat));
     } else {  // ranks may differ in labelled videos: what is averaged over them is the share of this one in the mean
-      const at::Tensor labelled = mean_over_ranks((batch.labels >= 0).sum().to(scores.scalar_type()), world_);
-      terms.total =
-          at::cross_entropy_loss(scores, batch.labels, {}, at::Reduction::Sum, /*ignore_index=*/-1) / labelled;
+      const at::Tensor labelled = mean_over_ranks((labels >= 0).sum().to(scores.scalar_type()), world_);
+      terms.total = at::cross_entropy_loss(scores, labels, {}, at::Reduction::Sum, /*ignore_index=*/-1) / labelled;
       terms.parts.emplace_back("top1", right / labelled.to(at::kFloat));
     }
     terms.embeddings = y.detach();
     return terms;
   }
 
-  at::Tensor logits(const at::Tensor& views) override { return classify(feature(views)); }
+  at::Tensor logits(const at::Tensor& views) override {
+    BackbonePass pass(*backbone_, views, views.size(0), passing());
+    return classify(pass.pooled());
+  }
 
   /// Labels pull the embeddings of a class together, and a frozen backbone cannot answer for its own.
   bool can_collapse() const override { return false; }
@@ -114,15 +126,10 @@ class Supervised final : public Classifier {
     if (options_.freeze) backbone_->eval();
   }
 
+  Passing passing() const override { return {.gradient = !options_.freeze}; }
   std::shared_ptr<Backbone> backbone() const override { return backbone_; }
 
  private:
-  at::Tensor feature(const at::Tensor& views) {
-    if (!options_.freeze) return backbone_->embed(views);
-    const torch::NoGradGuard no_grad;
-    return backbone_->embed(views);
-  }
-
   /// [N,D] -> [N,K]
   at::Tensor classify(at::Tensor x) {
     if (options_.normalize) {

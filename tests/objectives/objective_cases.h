@@ -30,6 +30,13 @@ inline constexpr ObjectiveCase kObjectiveCases[] = {
     {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, views: independent, weights: measured, contrast: cross_view}"},
     {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, levels: [2, 4], weights: linear, sc: {pool: flatten}}"},
     {"hdc", "{name: hdc, head_hidden: 32, head_out: 16, levels: [4], sc: {weight: 0}}"},
+    {"joint",
+     "{name: joint, parts: [{name: cstp, projector_hidden: 32}, {weight: 0.5, name: hdc, head_hidden: 32, head_out: "
+     "16, "
+     "sc: {weight: 0}}, {weight: 0.25, name: cvrl}]}"},
+    {"joint",
+     "{name: joint, parts: [{name: hdc, head_hidden: 32, head_out: 16, weights: measured}, {weight: 0.5, name: cvrl}, "
+     "{name: supervised}]}"},
     {"supervised", "{name: supervised}"},
     {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
 };

@@ -1,7 +1,7 @@
 /// Video backbones: clips -> four stage maps -> one embedding.
 ///
 /// Adding one: src/models/x.cpp with make_x, a row in backbone.cpp, a line in CMake. The contract test in
-/// tests/models walks the table.
+/// tests/models walks the table. docs/extending.md has a whole one.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
@@ -35,8 +35,10 @@ class Backbone : public torch::nn::Module {
   virtual std::vector<at::Tensor> stages(const at::Tensor& clips) = 0;
   /// Channels of the four stages.
   virtual std::vector<int64_t> stage_channels() const = 0;
-  /// Global average pool of the last stage: [N,C], in the compute type of the last stage.
-  virtual at::Tensor embed(const at::Tensor& clips);
+  /// The embedding from the stage maps. Global average pool of the last: [N,C], in its compute type.
+  virtual at::Tensor pool(const std::vector<at::Tensor>& maps) const;
+  /// pool(stages(clips))
+  at::Tensor embed(const at::Tensor& clips) { return pool(stages(clips)); }
   /// Below it the pools would leave nothing.
   virtual SmallestClip smallest_clip() const { return {}; }
   /// @throws ConfigError if a clip of this size is smaller than that

@@ -1,9 +1,10 @@
-/// An objective is two functions in one file: plan() says what to cut from a video, loss() what to learn from the
-/// views.
+/// An objective is two functions in one file: plan() says what to cut from a video, loss_of() what to learn from what
+/// the backbone makes of the views.
 ///
-/// Adding one: src/objectives/x.cpp (options, plan, loss, row), a row in objective.cpp, a line in CMake. The contract
-/// test in tests/objectives walks the table: same seed same plan; frames in range; labels agree with the plan; finite
-/// loss; gradients reach the backbone; state survives save and load.
+/// Adding one: src/objectives/x.cpp (options, plan, loss, row), a row in objective.cpp, a line in CMake;
+/// docs/extending.md has a whole one. The contract test in tests/objectives walks the table: same seed same plan;
+/// frames in range; labels agree with the plan; finite loss; gradients reach the backbone; state survives save and
+/// load.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
@@ -20,6 +21,8 @@
 #include "cstp/core/random.h"
 #include "cstp/distributed/world.h"
 #include "cstp/models/backbone.h"
+#include "cstp/objectives/backbone_pass.h"
+#include "cstp/objectives/shared_views.h"
 #include "cstp/sampling/plan.h"
 #include "cstp/video/frame.h"
 
@@ -29,8 +32,9 @@ namespace cstp {
 struct LossTerms {
   at::Tensor total;  ///< [] f32, with gradient
   std::vector<std::pair<std::string, at::Tensor>>
-      parts;              ///< {"contrast", []}, ... in a fixed order; "sc4/loss", with a slash, is not in the log line
-  /// By the name of a part: what answering without looking would score ({"accuracy", 1/N}), where loss() alone knows it.
+      parts;  ///< {"contrast", []}, ... in a fixed order; "sc4/loss", with a slash, is not in the log line
+  /// By the name of a part: what answering without looking would score ({"accuracy", 1/N}), where loss() alone knows
+  /// it.
   std::vector<std::pair<std::string, at::Tensor>> constants;
   at::Tensor embeddings;  ///< [V*B,C] of the online backbone, view-major, detached: the run's health is told from them
 };
@@ -44,14 +48,20 @@ struct ClipOptions {
   void bind(Fields& f);
 };
 
+struct ObjectiveParts;
+
 class Objective : public torch::nn::Module {
  public:
   /// Draws what to cut from this video. Called from many threads: const, no tensors, all randomness from rng.
   /// @throws DataError if the video is unusable (too short)
   virtual SamplePlan plan(const VideoInfo& video, Rng& rng) const = 0;
-  /// Loss of a batch. Losses are computed in f32 whatever the autocast type.
-  virtual LossTerms loss(const ViewBatch& batch) = 0;
-  /// After the optimizer's step (momentum targets may also update before the forward pass, inside loss()).
+  /// Loss of a batch, with a backbone pass of its own.
+  LossTerms loss(const ViewBatch& batch);
+  /// Loss from what the backbone makes of batch.views. Losses are computed in f32 whatever the autocast type.
+  virtual LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) = 0;
+  /// How loss() runs the backbone.
+  virtual Passing passing() const { return {}; }
+  /// After the optimizer's step (momentum targets may also update before the forward pass, inside loss_of()).
   virtual void after_step() {}
   /// The backbone that downstream tasks take; registered as "backbone".
   virtual std::shared_ptr<Backbone> backbone() const = 0;
@@ -61,6 +71,11 @@ class Objective : public torch::nn::Module {
   virtual void set_train_mode() { train(); }
   /// Whether embeddings that are all alike are a failure of this objective: nothing but the objective keeps them apart.
   virtual bool can_collapse() const { return true; }
+
+ protected:
+  /// The backbone to learn with. Registered as "backbone"; but not in a part of a joint objective, which shares the
+  /// joint's.
+  std::shared_ptr<Backbone> take_backbone(const ObjectiveParts& parts);
 };
 
 /// What an objective is built from.
@@ -69,18 +84,24 @@ struct ObjectiveParts {
   std::function<std::shared_ptr<Backbone>()> make_backbone;  ///< a fresh one at each call
   int64_t classes = 0;                                       ///< of the data set; 0 if unlabelled
   World world;                                               ///< ranks that share a batch
+  std::shared_ptr<Backbone> shared;  ///< the backbone of the joint objective that this is a part of; null: its own
+  bool leads = true;                 ///< false: another part of the joint draws the views and starts the backbone
 };
 
 struct ObjectiveRow {
   const char* name;
   std::shared_ptr<Objective> (*make)(const ConfigNode& options, const ObjectiveParts& parts);
-  ConfigNode (*resolve)(const ConfigNode& options);  ///< reads the section strictly; every key with its value
-  std::string (*describe)();                         ///< its keys, for `cstp inspect config`
+  /// Reads the section strictly; every key with its value. `path` is its name in errors.
+  ConfigNode (*resolve)(const ConfigNode& options, const std::string& path);
+  std::string (*describe)();  ///< its keys, for `cstp inspect config`
   const char* description;
+  SharedViews (*shared_views)(const ConfigNode& options) = nullptr;  ///< null: it cannot be part of a joint objective
   bool trains_backbone = true;  ///< false: it can do with a backbone that has no weights
 };
 std::span<const ObjectiveRow> objectives();
 
+/// The row that a section names. @param path of the section, for errors. @throws ConfigError with the nearest name
+const ObjectiveRow& find_objective(const ConfigNode& section, const std::string& path = "objective");
 /// @param section the config's `objective:` map: `name` and the objective's own keys
 std::shared_ptr<Objective> make_objective(const ConfigNode& section, const ObjectiveParts& parts);
 /// The section with every key resolved, name first. @throws ConfigError

@@ -26,6 +26,7 @@ struct SupervisedOptions {
   void bind(Fields& f);
   /// @throws ConfigError if a minimum is above its maximum
   void validate() const;
+  SharedViews shared_views() const;
 };
 /// How a method's released code cuts and colours training clips, by a name of grid_methods(); the rest at its defaults.
 /// `cvrl`: area [0.3,1] and aspect [0.5,2] with uniform heights, flip, no colours, bilinear.
