@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <span>
 
@@ -16,11 +16,19 @@
 #include "formats.h"
 
 namespace cstp {
+
+// Each defined in its own file.
+Dataset read_folder_format(const DataOptions& options, Split split);
+Dataset read_list_format(const DataOptions& options, Split split);
+Dataset read_ucf101_format(const DataOptions& options, Split split);
+Dataset read_hmdb51_format(const DataOptions& options, Split split);
+Dataset read_kinetics_format(const DataOptions& options, Split split);
+
 namespace {
 
 constexpr uint64_t kShareStream = 0x7368617265;  // keeps the draw of a subset apart from those of training
 
-constexpr std::array<FormatRow, 5> kFormats = {{
+constexpr FormatRow kFormats[] = {
     {"folder", read_folder_format, "root/[train|test|val]/CLASS/.../video; classes in byte order of the folder names"},
     {"list", read_list_format,
      "text files of `path`, `path label` or `path label nframes`; label after the last separator"},
@@ -28,7 +36,7 @@ constexpr std::array<FormatRow, 5> kFormats = {{
     {"hmdb51", read_hmdb51_format, "CLASS_test_splitN.txt, splits 1 to 3"},
     {"kinetics", read_kinetics_format,
      "csv of label, youtube_id, time_start, time_end, split; absent videos are counted"},
-}};
+};
 
 std::vector<std::string> format_names() {
   std::vector<std::string> names;
@@ -60,9 +68,9 @@ void DataOptions::bind(Fields& f) {
 }
 
 Dataset open_dataset(const DataOptions& options, Split split) {
-  const auto row = std::find_if(kFormats.begin(), kFormats.end(),
+  const auto row = std::find_if(std::begin(kFormats), std::end(kFormats),
                                 [&options](const FormatRow& format) { return options.format == format.name; });
-  if (row == kFormats.end()) {
+  if (row == std::end(kFormats)) {
     throw ConfigError(cat("data.format: '", options.format, "' is none of ", join(format_names(), ", ")));
   }
   if (!options.root.empty() && !is_folder(options.root)) {

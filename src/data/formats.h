@@ -1,4 +1,5 @@
-/// The readers of the data formats, and what they share: names of files on disk, each folder read once.
+/// What the readers of the data formats share: names of files on disk, each folder read once. The readers themselves
+/// are known to the table in dataset.cpp alone.
 #pragma once
 #include <string>
 #include <string_view>
@@ -8,12 +9,6 @@
 #include "cstp/data/dataset.h"
 
 namespace cstp {
-
-Dataset read_folder_format(const DataOptions& options, Split split);
-Dataset read_list_format(const DataOptions& options, Split split);
-Dataset read_ucf101_format(const DataOptions& options, Split split);
-Dataset read_hmdb51_format(const DataOptions& options, Split split);
-Dataset read_kinetics_format(const DataOptions& options, Split split);
 
 // File names. Bytes are never converted: a name is what the disk says.
 

@@ -1,6 +1,7 @@
 /// Data sets as lists of records, read from the formats users have. One flat options struct is valid for every format.
 ///
-/// Adding a format: src/data/format_x.cpp with one function, a row in dataset.cpp, a line in CMake.
+/// Adding a format: src/data/format_x.cpp with one function, a row in dataset.cpp, a line in CMake. docs/extending.md
+/// has a whole one.
 #pragma once
 #include <cstdint>
 #include <span>
