@@ -24,13 +24,19 @@ std::string common_folder(const Dataset& dataset) {
   return std::string(shared.substr(0, shared.rfind('/') + 1));  // npos + 1 is 0
 }
 
-/// "cstp {contrast: 0.1, spatial: 1}": the name, and the terms that have a weight.
+/// "cstp {contrast: 0.1, spatial: 1}": the name, and the terms (of a joint objective, the parts) that have a weight.
 std::string objective_text(const ConfigNode& objective) {
   const ConfigNode* name = objective.find("name");
   std::vector<std::string> terms;
   if (const ConfigNode* weights = objective.find("weights")) {
     for (const auto& [key, value] : weights->entries()) {
       if (value.text() != "0") terms.push_back(cat(key, ": ", value.text()));
+    }
+  }
+  if (const ConfigNode* parts = objective.find("parts")) {
+    for (const ConfigNode& part : parts->items()) {
+      const ConfigNode* weight = part.find("weight");
+      if (weight != nullptr && weight->text() != "0") terms.push_back(cat(objective_text(part), ": ", weight->text()));
     }
   }
   return cat(name == nullptr ? "" : name->text(), terms.empty() ? "" : cat(" {", join(terms, ", "), "}"));
