@@ -2,7 +2,9 @@
 # Brings everything the build needs: Debian/Ubuntu packages and, in .venv, the pinned LibTorch wheel. Asks nothing;
 # a second run finds everything there and installs nothing.
 #
-# usage: scripts/install_dependencies.sh [--tests]     --tests: also what only the tests need
+# usage: scripts/install_dependencies.sh [--tests] [--tvl1]
+#   --tests  also what only the tests need
+#   --tvl1   also OpenCV's contrib modules (400 MB): TV-L1 optical flow, for STS as published
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/versions.sh
@@ -13,7 +15,14 @@ fail() {
 }
 
 with_tests=0
-[ "${1:-}" = --tests ] && with_tests=1
+with_tvl1=0
+for option in "$@"; do
+  case "$option" in
+    --tests) with_tests=1 ;;
+    --tvl1) with_tvl1=1 ;;
+    *) fail "unknown option '$option'; there are --tests and --tvl1" ;;
+  esac
+done
 
 # Older releases have FFmpeg 4 and GCC 10 or 11, which the code does not build with.
 . /etc/os-release 2> /dev/null || true
@@ -35,6 +44,7 @@ fi
 
 packages=("${CSTP_PACKAGES[@]}")
 [ "$with_tests" = 1 ] && packages+=("${CSTP_TEST_PACKAGES[@]}")
+[ "$with_tvl1" = 1 ] && packages+=("${CSTP_TVL1_PACKAGES[@]}")
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -10,11 +10,13 @@ CSTP_PACKAGES=(
   g++ cmake ninja-build mold ccache pkg-config git ca-certificates
   python3 python3-venv
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
-  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev
+  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libopencv-video-dev
   libyaml-cpp-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
   libgloo-dev   # headers alone: LibTorch contains the code
   libgtest-dev libgmock-dev
 )
+# TV-L1 optical flow, which only the published form of STS wants: 400 MB, so only on request.
+CSTP_TVL1_PACKAGES=(libopencv-contrib-dev)
 # Tests only: a browser. Ubuntu has chromium as a snap alone; there the browser test skips.
 CSTP_TEST_PACKAGES=()
 if [ "$(. /etc/os-release 2> /dev/null && echo "${ID:-}")" = debian ]; then
