@@ -70,6 +70,13 @@ std::vector<std::string> class_folders(const std::string& folder) {
 
 }  // namespace
 
+std::vector<std::string> videos_below(const std::string& folder) {
+  std::vector<std::string> videos;
+  collect(folder, folder, 0, videos);
+  std::sort(videos.begin(), videos.end());
+  return videos;
+}
+
 Dataset read_folder_format(const DataOptions& options, Split split) {
   const std::string folder = split_folder(options, split);
   if (folder.empty()) {

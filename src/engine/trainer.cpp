@@ -87,6 +87,7 @@ void draw_bar(const std::string& name, int64_t step, int64_t first_step, int64_t
 }  // namespace
 
 void request_stop() noexcept { stop_requested.store(true); }
+bool stop_is_requested() noexcept { return stop_requested.load(); }
 
 TrainLength train_length(const RunConfig& config, int64_t videos) {
   TrainLength length;

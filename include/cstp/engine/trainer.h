@@ -49,5 +49,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
 
 /// Asks every training loop of this process to save and leave at its next step (called from signal handlers).
 void request_stop() noexcept;
+/// True once that was asked: for other long work, which leaves on its own.
+bool stop_is_requested() noexcept;
 
 }  // namespace cstp
