@@ -4,6 +4,7 @@
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
+#include "cstp/data/flow_dump.h"
 #include "formats.h"
 
 namespace cstp {

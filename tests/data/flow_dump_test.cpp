@@ -10,7 +10,6 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
-#include "cstp/data/dataset.h"
 #include "cstp/video/synthetic.h"
 #include "cstp/video/video_reader.h"
 #include "cstp/video/video_writer.h"

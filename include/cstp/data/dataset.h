@@ -62,10 +62,6 @@ std::string video_list(const Dataset& dataset);
 /// what was wanted; ConfigError for options that do not fit.
 Dataset open_dataset(const DataOptions& options, Split split);
 
-/// The video files below a folder, hidden ones left out, in byte order of their paths. @throws DataError if it cannot
-/// be read
-std::vector<std::string> videos_below(const std::string& folder);
-
 /// One reader per format: (options, split) -> records. The table is in dataset.cpp.
 using FormatReader = Dataset (*)(const DataOptions&, Split);
 struct FormatRow {

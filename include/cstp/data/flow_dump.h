@@ -21,6 +21,10 @@ struct FlowDumpSetup {
   std::function<bool()> stop;                               ///< asked between fields: true ends the call early
 };
 
+/// The video files below a folder, hidden ones left out, in byte order of their paths. @throws DataError if it cannot
+/// be read
+std::vector<std::string> videos_below(const std::string& folder);
+
 struct BadFlow {
   std::string path, cause;
 };
