@@ -19,6 +19,7 @@ void OptimizerOptions::bind(Fields& f) {
   f.number("weight_decay", weight_decay, {.min = 0}, "L2 (sgd) or decoupled (adamw) decay");
   f.flag("decay_norms", decay_norms, "decay one-dimensional parameters (norms, biases) too");
   f.number("clip_norm", clip_norm, {.min = 0}, "largest global gradient norm, 0 = no clipping");
+  f.number("bias_lr", bias_lr, {.min = 0}, "factor on the rate of biases, those of norms included");
 }
 
 void ScheduleOptions::bind(Fields& f) {
@@ -76,29 +77,44 @@ void Optimizer::zero_grad() {
   for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();
 }
 
+/// Parameters that share a rate.
+struct Optimizer::Group {
+  std::vector<at::Tensor> values, gradients, momenta, variances, decayed, decayed_gradients;
+};
+
 at::Tensor Optimizer::step(double lr) {
   const torch::NoGradGuard no_grad;
   // Parameters without a gradient (a head that this batch did not reach) are left alone, momentum included.
-  std::vector<at::Tensor> values, gradients, momenta, variances, decayed, decayed_gradients;
+  Group main, biases;
+  std::vector<at::Tensor> gradients;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const at::Tensor& parameter = parameters_[i].second;
+    const auto& [name, parameter] = parameters_[i];
     if (!parameter.grad().defined()) continue;
-    values.push_back(parameter);
+    Group& group = options_.bias_lr != 1 && name.ends_with("bias") ? biases : main;
     gradients.push_back(parameter.grad());
-    momenta.push_back(momentum_[i]);
-    if (!variance_.empty()) variances.push_back(variance_[i]);
+    group.values.push_back(parameter);
+    group.gradients.push_back(parameter.grad());
+    group.momenta.push_back(momentum_[i]);
+    if (!variance_.empty()) group.variances.push_back(variance_[i]);
     if (options_.weight_decay > 0 && (options_.decay_norms || parameter.dim() > 1)) {
-      decayed.push_back(parameter);
-      decayed_gradients.push_back(parameter.grad());
+      group.decayed.push_back(parameter);
+      group.decayed_gradients.push_back(parameter.grad());
     }
   }
-  check(!values.empty(), "Optimizer::step: no parameter has a gradient");
+  check(!gradients.empty(), "Optimizer::step: no parameter has a gradient");
   ++steps_;
   const at::Tensor norm = torch::stack(at::_foreach_norm(gradients, 2)).norm();  // [] f32
   if (options_.clip_norm > 0) {
     const at::Tensor scale = (options_.clip_norm / (norm + 1e-6)).clamp_max(1.0);
     at::_foreach_mul_(gradients, scale);
   }
+  if (!main.values.empty()) update(main, lr);
+  if (!biases.values.empty()) update(biases, lr * options_.bias_lr);
+  return norm;
+}
+
+void Optimizer::update(Group& group, double lr) const {
+  auto& [values, gradients, momenta, variances, decayed, decayed_gradients] = group;
   if (options_.name == "sgd") {
     if (!decayed.empty()) at::_foreach_add_(decayed_gradients, decayed, options_.weight_decay);
     at::_foreach_mul_(momenta, options_.momentum);
@@ -121,7 +137,6 @@ at::Tensor Optimizer::step(double lr) {
     at::_foreach_add_(denominators, 1e-8);
     at::_foreach_addcdiv_(values, momenta, denominators, -lr / correction1);
   }
-  return norm;
 }
 
 Optimizer::Named Optimizer::state() const {

@@ -177,6 +177,31 @@ TEST(Optimizer, LeavesNormsUndecayedWhereAsked) {
   EXPECT_EQ(gamma[0].item<float>(), 1);
 }
 
+TEST(Optimizer, GivesBiasesARateOfTheirOwn) {
+  for (const std::string name : {"sgd", "adamw"}) {
+    const auto moved = [&name](double bias_lr) {  // of a weight, of biases and of a norm's scale, after two steps
+      Optimizer::Named parameters;
+      for (const char* key : {"head.weight", "head.bias", "norm.weight", "norm.bias"})
+        parameters.emplace_back(key, torch::ones({2}).requires_grad_());
+      Optimizer optimizer(parameters, {.name = name, .weight_decay = .01, .bias_lr = bias_lr});
+      for (int step = 0; step < 2; ++step) {
+        for (auto& [key, parameter] : parameters) parameter.mutable_grad() = torch::full({2}, .5F);
+        EXPECT_NEAR(optimizer.step(.1).item<double>(), std::sqrt(8 * .25), 1e-6);  // of all, whatever their rates
+      }
+      std::vector<double> result;
+      for (const auto& [key, parameter] : parameters) result.push_back(1 - parameter[0].item<double>());
+      return result;
+    };
+    const std::vector<double> same = moved(1), twice = moved(2);
+    for (const double move : same) EXPECT_NEAR(move, same[0], 1e-7) << name;
+    EXPECT_EQ(twice[0], same[0]) << name;
+    EXPECT_EQ(twice[2], same[2]) << name;
+    EXPECT_GT(twice[1], 1.9 * same[1]) << name;  // not exactly twice: what decays is smaller by then
+    EXPECT_LT(twice[1], 2.1 * same[1]) << name;
+    EXPECT_EQ(twice[3], twice[1]) << name;
+  }
+}
+
 TEST(Optimizer, StateRoundTripsAndRefusesStrangers) {
   Problem problem;
   Optimizer optimizer({{"weight", problem.weight}}, {});

@@ -65,6 +65,16 @@ TEST(RunConfig, NamesTheChangesThatAResumedRunMayNotMake) {
   EXPECT_EQ(changes[1].now, "0.5");
 }
 
+TEST(RunConfig, ARunFromBeforeBiasesHadARateIsTheSameRun) {
+  const std::string now = load_run_config("synthetic_quick", {}).yaml();
+  std::string before = now;
+  const size_t at = before.find("  bias_lr: 1\n");
+  ASSERT_NE(at, std::string::npos);
+  before.erase(at, std::string("  bias_lr: 1\n").size());
+  EXPECT_TRUE(forbidden_changes(before, now).empty());
+  EXPECT_EQ(forbidden_changes(before, load_run_config("synthetic_quick", {"optimizer.bias_lr=2"}).yaml()).size(), 1U);
+}
+
 TEST(RunConfig, RecipesAreTheOnesOfTheSpecification) {
   const RunConfig k400 = load_run_config("k400_stor_contrast", {});
   EXPECT_EQ(k400.schedule.lr, 0.09);

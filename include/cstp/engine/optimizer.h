@@ -18,6 +18,7 @@ struct OptimizerOptions {
   double weight_decay = 5e-4;  ///< on all parameters, norms and biases included, unless decay_norms is off
   bool decay_norms = true;     ///< false: one-dimensional parameters are not decayed
   double clip_norm = 0;        ///< global L2 norm of the gradient; 0: no clipping
+  double bias_lr = 1;          ///< factor on the rate of every bias, those of norms included (STS: 2)
   void bind(Fields& f);
 };
 
@@ -55,6 +56,8 @@ class Optimizer {
   void load(const Named& state);
 
  private:
+  struct Group;
+  void update(Group& group, double lr) const;
   Named parameters_;
   OptimizerOptions options_;
   std::vector<at::Tensor> momentum_, variance_;
