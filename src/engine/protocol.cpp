@@ -52,7 +52,18 @@ constexpr const char* kFinetuneCvrl =
     "eval.finetune.normalize=false eval.finetune.norm=false eval.finetune.dropout=0.8 eval.finetune.augment=true "
     "eval.finetune.views=cvrl";
 
-constexpr std::array<ProtocolRow, 19> kProtocols = {{
+// STS leaves its downstream settings open; its literature has them from VCOP's released code (Xu et al., CVPR 2019):
+// frames squeezed to 171 x 128, crops of 112, logits averaged. Its best epoch of a held-out set is not followed.
+constexpr const char* kViewsSts =
+    "clip.size=112 clip.square=false eval.frames=16 eval.stride=1 eval.clips=10 eval.crops=1 eval.crop=center "
+    "eval.views=sts";
+constexpr const char* kFinetuneSts =
+    "eval.average=logits eval.finetune.epochs=150 eval.finetune.batch=8 eval.finetune.lr=[0.001] "
+    "eval.finetune.min_lr=0.001 eval.finetune.warmup=0 eval.finetune.momentum=0.9 eval.finetune.weight_decay=5.0e-4 "
+    "eval.finetune.clip_norm=0 eval.finetune.normalize=false eval.finetune.norm=false eval.finetune.dropout=0 "
+    "eval.finetune.augment=true eval.finetune.views=sts";
+
+constexpr std::array<ProtocolRow, 23> kProtocols = {{
     {"ucf101-linear-v1", "linear", "ucf101", {kViews112, kLinear, kOnTheFly}, "linear probe on UCF101"},
     {"ucf101-finetune-v1", "finetune", "ucf101", {kViews112, kFinetune}, "fine-tuning on UCF101"},
     {"hmdb51-linear-v1", "linear", "hmdb51", {kViews112, kLinear, kOnTheFly}, "linear probe on HMDB51"},
@@ -70,6 +81,18 @@ constexpr std::array<ProtocolRow, 19> kProtocols = {{
      "kinetics",
      {kViewsCvrl, kFinetuneCvrl, "data.share=0.1"},
      "fine-tuning on 10 % of the labels, 30 views; our recipe"},
+    {"ucf101-finetune-sts-v1",
+     "finetune",
+     "ucf101",
+     {kViewsSts, kFinetuneSts},
+     "fine-tuning on UCF101 as VCOP and STS"},
+    {"hmdb51-finetune-sts-v1",
+     "finetune",
+     "hmdb51",
+     {kViewsSts, kFinetuneSts},
+     "fine-tuning on HMDB51 as VCOP and STS"},
+    {"knn-sts-v1", "knn", "", {kViewsSts, kKnn20}, "weighted vote of 20 neighbours, on clips as VCOP and STS cut them"},
+    {"retrieval-sts-v1", "retrieve", "", {kViewsSts}, "test videos query training videos as VCOP and STS"},
     {"linear-cached-v1", "linear", "", {kViews112, kLinear, kCached}, "linear probe on features extracted once"},
     {"knn-v1", "knn", "", {kViews112, kKnn20}, "weighted vote of 20 neighbours"},
     {"retrieval-v1", "retrieve", "", {kViews112}, "test videos query training videos"},
@@ -106,6 +129,7 @@ void take_views(const std::map<std::string, std::string>& flat, Settings& settin
   settings.emplace_back("rule.windows", grid.floored ? "floor(i * max(0, N - T*stride) / (clips-1))"
                                                      : "evenly spread from the first frame to the last");
   if (flat.at("eval.crop") == "center") settings.emplace_back("rule.crop_share", number_text(grid.crop_share));
+  if (grid.squeeze) settings.emplace_back("rule.squeeze", "171x128");
   settings.emplace_back("rule.resize", grid.filter == Filter::bicubic ? "bicubic" : "bilinear, no antialiasing");
   if (flat.at("eval.probe") == "none") return;
   take(flat, "eval.probe", settings);
@@ -139,6 +163,7 @@ void take_training(const std::map<std::string, std::string>& flat, const std::st
   settings.emplace_back("rule.train_window", "one clip a video at a uniform start");
   const SupervisedOptions supervised = training_views(options.views);
   if (supervised.filter != SupervisedOptions{}.filter) settings.emplace_back("rule.train_resize", supervised.filter);
+  if (supervised.squeeze) settings.emplace_back("rule.train_squeeze", "171x128");
   if (!options.augment) return;
   for (const auto& [key, value] : flattened(to_config(supervised.crop))) {
     if (key == "sampler" && value == CropOptions{}.sampler) continue;  // as in take_unless()

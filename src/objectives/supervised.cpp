@@ -28,6 +28,7 @@ void SupervisedOptions::bind(Fields& f) {
   f.integer("stride", stride, {.min = 1, .max = 512}, "source frames between the frames of a training clip");
   f.flag("augment", augment, "random resized crop and colours; otherwise the centre crop");
   f.choice("filter", filter, {"bicubic", "bilinear"}, "resizing; bilinear is without antialiasing");
+  f.flag("squeeze", squeeze, "frames are squeezed to 171x128 pixels before they are cropped");
   f.section("crop", crop, "random resized crop, where augment is on");
   f.section("color", color, "colours and flip, where augment is on");
 }
@@ -50,6 +51,12 @@ SupervisedOptions training_views(const std::string& method) {
     options.filter = "bilinear";
     options.crop = {.area_min = 0.3, .area_max = 1, .ratio_min = 0.5, .ratio_max = 2, .sampler = "height_uniform"};
     options.color = {.strong = 0, .tilt_degrees = 0, .jitter = 0, .grey = 0, .blur = 0, .flip = 0.5};
+  } else if (method == "sts") {
+    constexpr double kArea = 112.0 * 112 / (171 * 128);
+    options.filter = "bilinear";
+    options.squeeze = true;
+    options.crop = {.area_min = kArea, .area_max = kArea, .ratio_min = 1, .ratio_max = 1, .sampler = "log_aspect"};
+    options.color = {.strong = 0, .tilt_degrees = 0, .jitter = 0, .grey = 0, .blur = 0, .flip = 0};
   } else {
     check(method == "cstp", cat("training_views: there is no method '", method, "'"));
   }
@@ -85,7 +92,8 @@ class Supervised final : public Classifier {
     draw_window(video, frames_, options_.stride, rng, view);
     view.filter = options_.filter == "bicubic" ? Filter::bicubic : Filter::bilinear;
     view.antialias = options_.filter == "bicubic";
-    view.crop = options_.augment ? draw_crop(video, options_.crop, rng) : centre_crop(video);
+    const VideoInfo seen = options_.squeeze ? squeezed(video) : video;
+    view.crop = options_.augment ? draw_crop(seen, options_.crop, rng) : centre_crop(seen);
     if (options_.augment) draw_color(options_.color, rng, view);
     return plan;
   }

@@ -82,6 +82,12 @@ CropBox draw_crop(const VideoInfo& video, const CropOptions& options, Rng& rng, 
   return centre_crop(video, 1.0);
 }
 
+VideoInfo squeezed(VideoInfo video) {
+  video.width = 171;
+  video.height = 128;
+  return video;
+}
+
 CropBox centre_crop(const VideoInfo& video, double share) {
   check(video.width > 0 && video.height > 0, "centre_crop: the frame is empty");
   const auto width = static_cast<double>(video.width);
@@ -167,7 +173,7 @@ std::vector<int64_t> floored_starts(int64_t video_frames, int64_t frames, int64_
 }
 
 const std::vector<std::string>& grid_methods() {
-  static const std::vector<std::string> names = {"cstp", "cvrl"};
+  static const std::vector<std::string> names = {"cstp", "cvrl", "sts"};
   return names;
 }
 
@@ -176,6 +182,10 @@ GridOptions grid_of(const std::string& method) {
   if (method == "cvrl") {
     grid.floored = true;
     grid.crop_share = 1;
+    grid.filter = Filter::bilinear;
+    grid.antialias = false;
+  } else if (method == "sts") {
+    grid.squeeze = true;
     grid.filter = Filter::bilinear;
     grid.antialias = false;
   } else {
@@ -195,7 +205,8 @@ SamplePlan evaluation_plan(const VideoInfo& video, const GridOptions& options) {
                                       : options.floored
                                           ? floored_starts(video.frames, options.frames, options.stride, options.clips)
                                           : uniform_starts(video.frames, span, options.clips);
-  const CropBox centre = square ? CropBox{} : centre_crop(video, options.crop_share);
+  const CropBox centre =
+      square ? CropBox{} : centre_crop(options.squeeze ? squeezed(video) : video, options.crop_share);
   SamplePlan plan;
   for (const int64_t start : starts) {
     for (int64_t crop = 0; crop < options.crops; ++crop) {

@@ -132,6 +132,10 @@ ucf101-finetune-cvrl-v1 823e96cfd07278ee
 hmdb51-finetune-cvrl-v1 823e96cfd07278ee
 kinetics-semi1-cvrl-v1 c63013787c9ef355
 kinetics-semi10-cvrl-v1 86e617c1dd7fca8b
+ucf101-finetune-sts-v1 06904b2820026cf9
+hmdb51-finetune-sts-v1 06904b2820026cf9
+knn-sts-v1 1663ae7c4e9ba37b
+retrieval-sts-v1 47e4854f7043dca3
 linear-cached-v1 b9687cf683c427c8
 knn-v1 146ee6c4323c2252
 retrieval-v1 c2c2082ffe26d77e

@@ -21,6 +21,7 @@ struct SupervisedOptions {
   int64_t stride = 4;              ///< source frames between the frames of a training clip
   bool augment = true;             ///< random resized crop and colours; else the centre crop
   std::string filter = "bicubic";  ///< bicubic | bilinear (bilinear without antialiasing, as CVRL's released code)
+  bool squeeze = false;            ///< crops lie on the frame squeezed to 171 x 128 pixels
   CropOptions crop;
   ClipColorOptions color{.strong = 1, .tilt_degrees = 0, .jitter = 0.3, .grey = 0, .blur = 0, .flip = 0};
   void bind(Fields& f);
@@ -30,6 +31,7 @@ struct SupervisedOptions {
 };
 /// How a method's released code cuts and colours training clips, by a name of grid_methods(); the rest at its defaults.
 /// `cvrl`: area [0.3,1] and aspect [0.5,2] with uniform heights, flip, no colours, bilinear.
+/// `sts`: 112 x 112 of frames squeezed to 171 x 128, no flip, no colours, bilinear (VCOP's released code).
 SupervisedOptions training_views(const std::string& method);
 
 /// An objective that can also be asked for class scores.

@@ -36,6 +36,9 @@ struct CropOptions {
   void validate(const std::string& path) const;
 };
 
+/// The frame as it is after a resize to 171 x 128 pixels, whatever its shape was (C3D's line: VCOP, STS).
+VideoInfo squeezed(VideoInfo video);
+
 /// Random resized crop by options.sampler. `cstp`: area and aspect uniform, sides swapped with probability 1/2, at most
 /// `tries` draws until the box fits, else the centred square of the short side (CSTP, released code). The others have
 /// their own number of tries.
@@ -86,9 +89,11 @@ struct GridOptions {
   Filter filter = Filter::bicubic;  ///< CSTP's released transforms resize bicubically
   bool antialias = true;
   bool floored = false;  ///< floored_starts() for uniform_starts()
+  bool squeeze = false;  ///< crops lie on the frame squeezed to 171 x 128 pixels; see squeezed()
 };
 /// The grid of a method by its name. `cstp`: the defaults above. `cvrl`: floored starts, squares of the whole short
-/// side, bilinear without antialiasing. (CVRL's released code.)
+/// side, bilinear without antialiasing. (CVRL's released code.) `sts`: frames squeezed to 171 x 128, of which the
+/// centred 112 x 112, bilinear without antialiasing. (VCOP's released code, which STS's literature follows.)
 GridOptions grid_of(const std::string& method);
 /// Names that grid_of() knows.
 const std::vector<std::string>& grid_methods();
