@@ -46,6 +46,23 @@ void render_sample(Sample& sample, int64_t size, const InputOptions& input) {
   sample.memory.clear();
 }
 
+void render_raw(Sample& sample, int64_t size) {
+  const std::vector<ViewPlan>& views = sample.plan.views;
+  check(!views.empty(), "a sample has a view");
+  InputOptions unit;
+  unit.range = "unit";
+  thread_local std::vector<float> clip;
+  clip.resize(views.front().frames.size() * static_cast<size_t>(size * size * 3));
+  sample.raw.resize(views.size() * clip.size());  // [V,T,S,S,3]
+  for (size_t v = 0; v < views.size(); ++v) {
+    ViewPlan colourless = views[v];
+    colourless.color = {};
+    render_cpu(sample, colourless, size, unit, clip);
+    std::ranges::transform(clip, sample.raw.begin() + static_cast<std::ptrdiff_t>(v * clip.size()),
+                           [](float value) { return static_cast<uint8_t>(255 * value + 0.5F); });
+  }
+}
+
 void render_preview(const Sample& sample, const ViewPlan& view, int64_t size, size_t frame, std::span<uint8_t> rgb) {
   const auto frame_values = static_cast<size_t>(size * size * 3);
   check(frame < view.frames.size() && rgb.size() == frame_values, "a preview is one frame of the view, [S,S,3] bytes");

@@ -2,17 +2,43 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
 #include "cstp/core/error.h"
 
 namespace cstp {
-namespace {
 
 ClipLoader::Setup with_rendering(ClipLoader::Setup setup, const ViewOutput& output) {
-  setup.finish = [size = output.size, input = output.input](Sample& sample) { render_sample(sample, size, input); };
+  setup.finish = [annotate = std::move(setup.finish), size = output.size, input = output.input](Sample& sample) {
+    if (sample.plan.raw_bytes) render_raw(sample, size);
+    if (annotate) annotate(sample);
+    sample.raw = {};
+    sample.flow = {};
+    render_sample(sample, size, input);
+  };
   return setup;
+}
+
+namespace {
+
+/// [V*W] of each sample -> [V*B,W], view-major as the views.
+at::Tensor gather_targets(const std::vector<const Sample*>& samples, int64_t views, bool pinned) {
+  const size_t values = samples.front()->targets.size();
+  const auto count = static_cast<int64_t>(samples.size());
+  const int64_t width = static_cast<int64_t>(values) / views;
+  check(width * views == static_cast<int64_t>(values), "every view of a sample has as many targets");
+  at::Tensor targets =
+      torch::empty({views, count, width}, torch::TensorOptions().dtype(torch::kFloat32).pinned_memory(pinned));
+  for (int64_t b = 0; b < count; ++b) {
+    const std::vector<float>& from = samples[static_cast<size_t>(b)]->targets;
+    check(from.size() == values, "gather_views: the samples of a batch differ in their targets");
+    for (int64_t v = 0; v < views; ++v) {
+      std::copy_n(from.begin() + v * width, width, targets.data_ptr<float>() + (v * count + b) * width);
+    }
+  }
+  return targets.flatten(0, 1);
 }
 
 }  // namespace
@@ -49,6 +75,9 @@ ViewBatch gather_views(const Batch& batch, const ViewOutput& output) {
   views.views = buffer.to(output.device, pinned).permute({0, 4, 1, 2, 3});
   if (!output.channels_last) views.views = views.views.contiguous();
   views.labels = labels.to(output.device, pinned);
+  if (!samples.front()->targets.empty()) {
+    views.targets = gather_targets(samples, per_video, pinned).to(output.device, pinned);
+  }
   return views;
 }
 

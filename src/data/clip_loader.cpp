@@ -115,6 +115,7 @@ struct ClipLoader::Impl {
       Sample sample;
       sample.record = attempt == 0 ? place.record : setup.replacement(place, attempt);
       const VideoRecord& record = setup.dataset->videos[static_cast<size_t>(sample.record)];
+      sample.path = record.path;
       sample.label = record.label;
       sample.position = place.position;
       sample.attempt = attempt;
@@ -124,13 +125,15 @@ struct ClipLoader::Impl {
       } catch (const DataError& error) {
         cause = without_path(error.what(), record.path);
       }
-      if (cause.empty()) {
-        if (setup.finish) {
-          const Stopwatch watch(spent.finish);
+      if (cause.empty() && setup.finish) {
+        const Stopwatch watch(spent.finish);
+        try {
           setup.finish(sample);
+        } catch (const DecodeError& error) {  // something beside the video (its stored flow) cannot be read
+          cause = without_path(error.what(), record.path);
         }
-        return sample;
       }
+      if (cause.empty()) return sample;
       if (!setup.replacement) {  // evaluation: kept and named, never replaced
         sample.plan = {};
         sample.frame_numbers.clear();

@@ -30,6 +30,7 @@ int64_t overlap_class(double gamma) { return std::clamp<int64_t>(std::lround((1.
 std::vector<int64_t> frames_wanted(const SamplePlan& plan) {
   std::vector<int64_t> wanted;
   for (const ViewPlan& view : plan.views) wanted.insert(wanted.end(), view.frames.begin(), view.frames.end());
+  if (plan.frame_after >= 0) wanted.push_back(plan.frame_after);
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   return wanted;

@@ -254,6 +254,18 @@ TEST(ClipLoader, RethrowsWhatTheFinishHookThrowsWithoutBlamingTheVideo) {
   EXPECT_EQ(run.bad.count(), 0);
 }
 
+TEST(ClipLoader, ReplacesAVideoForWhichTheFinishHookFindsNothing) {  // its stored flow, say, is missing
+  LoaderRun run({"good0", "unlucky", "good1", "good2"}, 40, 4, 2);
+  run.setup.finish = [](Sample& sample) {
+    if (sample.path == "unlucky") throw DecodeError("unlucky: it has no stored flow");
+  };
+  for (const Sample& sample : run.all()) {
+    EXPECT_NE(sample.record, 1);
+    EXPECT_EQ(sample.path, run.dataset.videos[static_cast<size_t>(sample.record)].path);
+  }
+  EXPECT_EQ(run.bad.count(), 1);
+}
+
 TEST(ClipLoader, CallsAPlanOutsideTheVideoABug) {
   LoaderRun run(good_videos(4), 4, 4, 2);
   run.setup.plan = [](const VideoInfo& info, Rng&) {

@@ -91,6 +91,8 @@ TEST(FramesWanted, AreSortedAndDistinctOverAllViews) {
   plan.views[0].frames.push_back(0);  // wrapped
   EXPECT_EQ(frames_wanted(plan), (std::vector<int64_t>{0, 32, 36, 40, 44, 48, 52}));
   EXPECT_TRUE(frames_wanted({}).empty());
+  plan.frame_after = 56;
+  EXPECT_EQ(frames_wanted(plan).back(), 56);
 }
 
 }  // namespace

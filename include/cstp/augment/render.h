@@ -33,6 +33,10 @@ void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const 
 /// Renders all views into sample.rendered ([V,T,S,S,3]) and releases the decoded frames. The loader's finish hook.
 void render_sample(Sample& sample, int64_t size, const InputOptions& input);
 
+/// Renders all views into sample.raw ([V,T,S,S,3] bytes) as the plan says but for its colours, which are left out: what
+/// labels are measured from. The frames stay.
+void render_raw(Sample& sample, int64_t size);
+
 /// One RGB frame of a view as bytes [S,S,3], for pictures (contact sheets): range undone.
 void render_preview(const Sample& sample, const ViewPlan& view, int64_t size, size_t frame, std::span<uint8_t> rgb);
 

@@ -17,12 +17,16 @@ struct ViewOutput {
   bool channels_last = true;  ///< memory order of the views; the shape stays [N,3,T,S,S]
 };
 
-/// Gathers rendered samples into one tensor. Samples with an error are left out.
+/// The set-up with the finish hook of a learner: raw bytes where the plan wants them; the set-up's own hook (an
+/// objective's annotate()), which still sees the decoded frames; then the rendered views.
+ClipLoader::Setup with_rendering(ClipLoader::Setup setup, const ViewOutput& output);
+
+/// Gathers rendered samples into one tensor, and their targets. Samples with an error are left out.
 ViewBatch gather_views(const Batch& batch, const ViewOutput& output);
 
 class ViewStream {
  public:
-  /// The loader's finish hook is set to render_sample.
+  /// The loader's finish hook becomes that of with_rendering().
   ViewStream(ClipLoader::Setup setup, const ViewOutput& output);
   /// The next batch on the device, rendered. Empty (videos() == 0) after the last.
   ViewBatch next();

@@ -10,6 +10,12 @@
 
 namespace cstp {
 
+/// Optical flow of one view, on its own pixel grid: [fields,S,S] each, in output pixels, u to the right, v down.
+struct ViewFlow {
+  int64_t fields = 0;  ///< field t relates frames t and t+1
+  std::vector<float> u, v;
+};
+
 /// One video's worth of views, decoded.
 struct Sample {
   SamplePlan plan;
@@ -17,11 +23,15 @@ struct Sample {
   std::vector<Frame> frames;           ///< one per frame_numbers entry; planes lie in `memory`
   std::vector<std::shared_ptr<uint8_t[]>> memory;
   VideoInfo video;
+  std::string path;    ///< of the video's file
   int64_t record = 0;  ///< index into Dataset::videos
   int64_t label = -1;
   int64_t position = 0;         ///< place in the epoch's order
   int64_t attempt = 0;          ///< > 0 if bad videos were replaced here
   std::string error;            ///< why nothing was decoded; only where bad videos are kept (evaluation)
+  std::vector<uint8_t> raw;     ///< [V,T,S,S,3] RGB without any colour operation, where the plan wants raw bytes
+  std::vector<ViewFlow> flow;   ///< one per view, where the plan wants flow and the objective solved it
+  std::vector<float> targets;   ///< [V,W], filled by Objective::annotate
   std::vector<float> rendered;  ///< [V,T,S,S,3], filled by the loader's finish hook (augment/render.h)
 
   /// The frame with this number. Requires that it was wanted.

@@ -72,6 +72,7 @@ struct SamplePlan {
   std::optional<OverlapLabels> overlap;  ///< set by pair sampling
   bool flow = false;                     ///< optical flow of the views is wanted (STS)
   bool raw_bytes = false;                ///< u8 RGB views before any colour operation are wanted (STS)
+  int64_t frame_after = -1;  ///< a frame past the first view's clip whose flow field is wanted too; -1: none
   bool operator==(const SamplePlan&) const = default;
 };
 
@@ -85,7 +86,7 @@ double overlap_to_iou(double gamma);
 /// The nearest of the five levels 1, .8, .6, .4, .2 as a class 0..4.
 int64_t overlap_class(double gamma);
 
-/// Sorted distinct frame numbers of all views.
+/// Sorted distinct frame numbers of all views, and frame_after.
 std::vector<int64_t> frames_wanted(const SamplePlan& plan);
 
 }  // namespace cstp
