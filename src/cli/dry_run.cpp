@@ -32,6 +32,9 @@ ViewBatch noise_batch(const RunConfig& config, const Objective& objective, int64
   const auto views = static_cast<int64_t>(batch.plans[0].views.size());
   const auto frames = static_cast<int64_t>(batch.plans[0].views[0].frames.size());
   batch.views = torch::randn({views * videos, frames, config.clip.size, config.clip.size, 3}).permute({0, 4, 1, 2, 3});
+  if (objective.target_width() > 0) {
+    batch.targets = torch::randint(1, 5, {views * videos, objective.target_width()}).to(torch::kFloat32);
+  }
   batch.labels = torch::arange(videos, torch::kInt64).remainder(std::max<int64_t>(1, classes));
   return batch;
 }

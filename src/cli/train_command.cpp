@@ -42,6 +42,7 @@ class TrainCommand final : public Command {
     parts.classes = static_cast<int64_t>(dataset.classes.size());
     parts.make_backbone = [&] { return make_backbone(config.model); };
     parts.world = world;
+    parts.data_root = config.data.root;
     const auto objective = make_objective(config.objective, parts);
     if (!options_.checkpoint.empty()) {
       BackboneFile file = read_backbone_file(options_.checkpoint);

@@ -47,8 +47,8 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
   loading.options = config.loader;
   const ViewOutput output{
       .device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last};
-  loading.finish = [&](Sample& sample) { render_sample(sample, output.size, output.input); };
-  ClipLoader loader(std::move(loading));
+  loading.finish = [&](Sample& sample) { objective.annotate(sample); };
+  ClipLoader loader(with_rendering(std::move(loading), output));
 
   OverlapHistogram histogram;
   HealthWindow window;
@@ -93,6 +93,9 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
     for (const LabelHistogram* labels : {&histogram.spatial, &histogram.temporal, &histogram.rate, &histogram.turns})
       result.constants.emplace_back(labels->name(), commonest_share(*labels));
   }
+  if (const std::vector<std::string> lines = objective.annotated_labels(); !lines.empty()) {
+    result.labels = join(lines, "; ");
+  }
   return result;
 }
 
@@ -101,6 +104,7 @@ std::shared_ptr<Objective> load_objective(const RunConfig& config, const std::st
   ObjectiveParts parts;
   parts.clip = config.clip;
   parts.classes = static_cast<int64_t>(open_dataset(config.data, Split::train).classes.size());
+  parts.data_root = config.data.root;
   parts.make_backbone = [&] { return make_backbone(config.model); };
   auto objective = make_objective(config.objective, parts);
   if (!checkpoint.empty()) load_model(checkpoint, *objective);

@@ -184,6 +184,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   ClipLoader::Setup loading;
   loading.dataset = &dataset;
   loading.plan = [&](const VideoInfo& video, Rng& rng) { return objective.plan(as_seen(video, config.clip), rng); };
+  loading.finish = [&](Sample& sample) { objective.annotate(sample); };
   loading.place = [&, b = batch_of_rank](int64_t n) {  // the n-th sample of this rank
     return order.at(n / b * config.train.batch + world.rank * b + n % b);
   };
@@ -283,6 +284,9 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   result.stopped = stopping && step < length.last_step;
   if (histogram.spatial.total() > 0)
     log::info(world.size > 1 ? "labels drawn by rank 0: " : "labels drawn: ", histogram.text());
+  if (world.is_first()) {
+    for (const std::string& line : objective.annotated_labels()) log::info("labels measured: ", line);
+  }
   if (bad.count() > 0 && world.is_first())
     log::warning("bad videos: ", bad.count(), " of ", count_text(videos), ", each replaced");
   result.steps = step;

@@ -145,10 +145,15 @@ class Joint final : public Objective {
       own.leads = parts_.empty();
       if (part.weight == 0 && !own.leads) continue;  // every parameter that is registered must have a gradient
       const SharedViews shared = find_objective(part.section).shared_views(part.section);
-      flow_ = flow_ || shared.needs.flow;
-      raw_bytes_ = raw_bytes_ || shared.needs.raw_bytes;
+      flow_ = flow_ || (shared.needs.flow && part.weight > 0);
+      raw_bytes_ = raw_bytes_ || (shared.needs.raw_bytes && part.weight > 0);
       parts_.push_back({part.name(), part.weight, make_objective(part.section, own)});
-      if (part.weight > 0) register_module(part.name(), parts_.back().objective);
+      if (part.weight == 0) continue;
+      const std::shared_ptr<Objective>& objective = parts_.back().objective;
+      register_module(part.name(), objective);
+      if (objective->target_width() == 0) continue;
+      check(!annotator_, "joint: two parts measure targets, and a view has room for those of one");
+      annotator_ = objective;
     }
   }
 
@@ -157,6 +162,14 @@ class Joint final : public Objective {
     plan.flow = plan.flow || flow_;
     plan.raw_bytes = plan.raw_bytes || raw_bytes_;
     return plan;
+  }
+
+  void annotate(Sample& sample) const override {
+    if (annotator_) annotator_->annotate(sample);
+  }
+  int64_t target_width() const override { return annotator_ ? annotator_->target_width() : 0; }
+  std::vector<std::string> annotated_labels() const override {
+    return annotator_ ? annotator_->annotated_labels() : std::vector<std::string>();
   }
 
   LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) override {
@@ -205,6 +218,7 @@ class Joint final : public Objective {
 
   std::shared_ptr<Backbone> backbone_;
   std::vector<Part> parts_;
+  std::shared_ptr<Objective> annotator_;   ///< the part that measures targets, if one does
   bool flow_ = false, raw_bytes_ = false;  ///< asked for by a part
 };
 

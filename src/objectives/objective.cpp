@@ -10,10 +10,11 @@ ObjectiveRow cstp_row();
 ObjectiveRow cvrl_row();
 ObjectiveRow hdc_row();
 ObjectiveRow joint_row();
+ObjectiveRow sts_row();
 ObjectiveRow supervised_row();
 
 std::span<const ObjectiveRow> objectives() {
-  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), hdc_row(), joint_row(), supervised_row()};
+  static const ObjectiveRow table[] = {cstp_row(), cvrl_row(), hdc_row(), joint_row(), sts_row(), supervised_row()};
   return table;
 }
 
@@ -69,6 +70,8 @@ LossTerms Objective::loss(const ViewBatch& batch) {
 std::shared_ptr<Backbone> Objective::take_backbone(const ObjectiveParts& parts) {
   return parts.shared ? parts.shared : register_module("backbone", parts.make_backbone());
 }
+
+void Objective::annotate(Sample&) const {}
 
 std::vector<std::pair<std::string, at::Tensor>> Objective::trainable() const {
   std::vector<std::pair<std::string, at::Tensor>> result;

@@ -33,7 +33,11 @@ ViewBatch part_of(const ViewBatch& all, const World& world) {
   part.plans.assign(all.plans.begin() + from, all.plans.begin() + to);
   part.records.assign(all.records.begin() + from, all.records.begin() + to);
   part.labels = all.labels.narrow(0, first, videos);
-  part.views = all.views.unflatten(0, {-1, all.videos()}).narrow(1, first, videos).flatten(0, 1).contiguous();
+  const auto rows = [&](const at::Tensor& whole) {
+    return whole.unflatten(0, {-1, all.videos()}).narrow(1, first, videos).flatten(0, 1).contiguous();
+  };
+  part.views = rows(all.views);
+  if (all.targets.defined()) part.targets = rows(all.targets);
   return part;
 }
 

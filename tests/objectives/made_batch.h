@@ -31,7 +31,7 @@ inline std::shared_ptr<Objective> made_objective(const std::string& yaml, const 
 
 inline VideoInfo made_video() { return {.frames = 200, .fps = 25, .width = 64, .height = 48, .seconds = 8}; }
 
-/// Noise for pixels, real plans, and labels 0, 1, 2, 0, ...
+/// Noise for pixels and targets, real plans, and labels 0, 1, 2, 0, ...
 inline ViewBatch made_batch(const Objective& objective, int64_t videos = 4, int64_t size = 32) {
   ViewBatch batch;
   std::vector<int64_t> labels;
@@ -45,6 +45,10 @@ inline ViewBatch made_batch(const Objective& objective, int64_t videos = 4, int6
   const auto& views = batch.plans.front().views;
   batch.views = torch::randn({std::ssize(views) * videos, 3, std::ssize(views.front().frames), size, size});
   batch.labels = torch::tensor(labels);
+  if (const int64_t width = objective.target_width(); width > 0) {  // labels 1 to 4, none the same for all videos
+    const at::Tensor places = torch::arange(batch.views.size(0)).unsqueeze(1) + torch::randint(0, 4, {1, width});
+    batch.targets = (places.remainder(4) + 1).to(torch::kFloat32);  // [V*B,W]
+  }
   return batch;
 }
 

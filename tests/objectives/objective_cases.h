@@ -37,6 +37,11 @@ inline constexpr ObjectiveCase kObjectiveCases[] = {
     {"joint",
      "{name: joint, parts: [{name: hdc, head_hidden: 32, head_out: 16, weights: measured}, {weight: 0.5, name: cvrl}, "
      "{name: supervised}]}"},
+    {"joint", "{name: joint, parts: [{name: cvrl}, {weight: 0.1, name: sts}]}"},
+    {"sts", "{name: sts}"},
+    {"sts", "{name: sts, motion: {p2: false, global: false}, appearance: {weight: 0}, flow: {field_past_clip: true}}"},
+    {"sts", "{name: sts, motion: {weight: 0}, appearance: {weight: 1}, targets: standard}"},
+    {"sts", "{name: sts, loss: cross_entropy}"},
     {"supervised", "{name: supervised}"},
     {"supervised", "{name: supervised, freeze: true, norm_affine: false}"},
 };

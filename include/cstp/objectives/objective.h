@@ -28,6 +28,8 @@
 
 namespace cstp {
 
+struct Sample;
+
 /// A scalar to minimise and the named scalars to log; all on the device, detached but for total.
 struct LossTerms {
   at::Tensor total;  ///< [] f32, with gradient
@@ -55,6 +57,12 @@ class Objective : public torch::nn::Module {
   /// Draws what to cut from this video. Called from many threads: const, no tensors, all randomness from rng.
   /// @throws DataError if the video is unusable (too short)
   virtual SamplePlan plan(const VideoInfo& video, Rng& rng) const = 0;
+  /// Measures what loss_of() will need from the pixels: fills sample.targets with target_width() floats a view. Called
+  /// from the loader's threads while the frames are decoded, and sample.raw rendered if the plan asks for it.
+  virtual void annotate(Sample& sample) const;
+  virtual int64_t target_width() const { return 0; }  ///< W of ViewBatch::targets; 0: annotate() does nothing
+  /// How often annotate() gave each label so far, a line for each.
+  virtual std::vector<std::string> annotated_labels() const { return {}; }
   /// Loss of a batch, with a backbone pass of its own.
   LossTerms loss(const ViewBatch& batch);
   /// Loss from what the backbone makes of batch.views. Losses are computed in f32 whatever the autocast type.
@@ -86,6 +94,7 @@ struct ObjectiveParts {
   World world;                                               ///< ranks that share a batch
   std::shared_ptr<Backbone> shared;  ///< the backbone of the joint objective that this is a part of; null: its own
   bool leads = true;                 ///< false: another part of the joint draws the views and starts the backbone
+  std::string data_root;             ///< folder of the data set; "" if there is none
 };
 
 struct ObjectiveRow {
