@@ -53,8 +53,8 @@ class DataFlowCommand final : public Command {
     app->add_option("--method", setup_.settings.flow.method,
                     "tvl1 (default, as published) | dis (some 40 times faster)")
         ->check(CLI::IsMember({"tvl1", "dis"}));
-    app->add_option("--preset", setup_.settings.flow.preset, "of dis: ultrafast | fast | medium (default)")
-        ->check(CLI::IsMember({"ultrafast", "fast", "medium"}));
+    app->add_option("--preset", setup_.settings.flow.preset, "of dis: ultrafast | fast | medium (default) | fine")
+        ->check(CLI::IsMember({"ultrafast", "fast", "medium", "fine"}));
     app->add_option("--short-side", setup_.settings.short_side, "pixels of the grey frames' shorter side")
         ->check(CLI::Range(16, 4096));
     app->add_option("--codec", setup_.settings.codec.name,

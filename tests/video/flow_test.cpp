@@ -146,7 +146,8 @@ TEST_P(EveryFlow, TakesPicturesOfAnySize) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, EveryFlow,
                          testing::Values(FlowOptions{"dis", "ultrafast"}, FlowOptions{"dis", "fast"},
-                                         FlowOptions{"dis", "medium"}, FlowOptions{"tvl1", ""}),
+                                         FlowOptions{"dis", "medium"}, FlowOptions{"dis", "fine"},
+                                         FlowOptions{"tvl1", ""}),
                          [](const auto& one) { return one.param.method + one.param.preset; });
 
 TEST(FlowSolver, SaysWhichMethodsAndPresetsThereAre) {
@@ -159,7 +160,7 @@ TEST(FlowSolver, SaysWhichMethodsAndPresetsThereAre) {
     return "";
   };
   EXPECT_THAT(message({"farneback", "fast"}), testing::HasSubstr("there are 'dis' and 'tvl1'"));
-  EXPECT_THAT(message({"dis", "slow"}), testing::HasSubstr("ultrafast, fast and medium"));
+  EXPECT_THAT(message({"dis", "slow"}), testing::HasSubstr("ultrafast, fast, medium and fine"));
   if (!FlowSolver::has_tvl1()) {
     EXPECT_THAT(message({"tvl1", ""}), testing::HasSubstr("libopencv-contrib-dev"));
   }
