@@ -29,10 +29,12 @@ std::map<std::string, std::string> flow_files(const std::string& folder) {
   return files;
 }
 
-std::vector<std::string> flow_arguments(const Program& program, const std::string& output) {
-  return {"data",     "flow", "--config", "synthetic_quick",    "--set",     "data.root=" + program.path("data"),
-          "--method", "dis",  "--output", program.path(output), "--workers", "2",
-          "--json"};
+std::vector<std::string> flow_arguments(const Program& program, const std::string& output,
+                                        const std::string& short_side = "64") {
+  return {
+      "data",         "flow",     "--config", "synthetic_quick",    "--set",     "data.root=" + program.path("data"),
+      "--method",     "dis",      "--output", program.path(output), "--workers", "2",
+      "--short-side", short_side, "--json"};
 }
 
 TEST(DataFlowCommand, WritesTheTrainingSplitAndKeepsItTheNextTime) {
@@ -45,7 +47,7 @@ TEST(DataFlowCommand, WritesTheTrainingSplitAndKeepsItTheNextTime) {
   EXPECT_EQ(json["made"], 12);
   EXPECT_EQ(json["fields"], 12 * 39);
   EXPECT_EQ(json["settings"]["method"], "dis");
-  EXPECT_EQ(json["settings"]["short_side"], 256);
+  EXPECT_EQ(json["settings"]["short_side"], 64);
   EXPECT_GT(json["bytes_per_field"], 0);
   const auto files = flow_files(program.path("dump"));
   ASSERT_EQ(files.size(), 12U);
@@ -62,8 +64,8 @@ TEST(DataFlowCommand, WritesTheTrainingSplitAndKeepsItTheNextTime) {
 TEST(DataFlowCommand, KilledItGoesOnToTheSameBytes) {
   const Program program;
   program.make_videos();
-  ASSERT_EQ(program.run(flow_arguments(program, "whole")).code, 0);
-  const pid_t child = program.start(flow_arguments(program, "killed"));
+  ASSERT_EQ(program.run(flow_arguments(program, "whole", "256")).code, 0);
+  const pid_t child = program.start(flow_arguments(program, "killed", "256"));
   const auto some_are_there = [&] {
     const size_t there = flow_files(program.path("killed")).size();
     return there >= 2;
@@ -75,7 +77,7 @@ TEST(DataFlowCommand, KilledItGoesOnToTheSameBytes) {
   ASSERT_EQ(program.finish(child).code, 128 + SIGKILL);
   const size_t there = flow_files(program.path("killed")).size();
   EXPECT_LT(there, 12U);
-  const Outcome outcome = program.run(flow_arguments(program, "killed"));
+  const Outcome outcome = program.run(flow_arguments(program, "killed", "256"));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(outcome.json()["kept"], there);
   EXPECT_EQ(flow_files(program.path("killed")), flow_files(program.path("whole")));
@@ -84,7 +86,7 @@ TEST(DataFlowCommand, KilledItGoesOnToTheSameBytes) {
 TEST(DataFlowCommand, StoppedBySignalItLeavesWith75) {
   const Program program;
   program.make_videos();
-  const pid_t child = program.start(flow_arguments(program, "dump"));
+  const pid_t child = program.start(flow_arguments(program, "dump", "256"));
   for (int tries = 0; tries < 5000 && flow_files(program.path("dump")).empty(); ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
@@ -92,7 +94,7 @@ TEST(DataFlowCommand, StoppedBySignalItLeavesWith75) {
   const Outcome outcome = program.finish(child);
   EXPECT_EQ(outcome.code, 75) << outcome.err;
   EXPECT_EQ(outcome.json()["stopped"], true);
-  EXPECT_EQ(program.run(flow_arguments(program, "dump")).code, 0);
+  EXPECT_EQ(program.run(flow_arguments(program, "dump", "256")).code, 0);
 }
 
 TEST(DataFlowCommand, ShardsShareTheVideosOfAFolder) {
@@ -131,7 +133,7 @@ TEST(DataFlowCommand, AFullDiskIsSaidAndNothingHalfIsLeft) {
   program.make_videos();
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit small{60'000, before.rlim_max};  // a file may not grow past this, as on a full disk
+  const rlimit small{20'000, before.rlim_max};  // a file may not grow past this, as on a full disk
   const auto ignore = ::signal(SIGXFSZ, SIG_IGN);
   ::setrlimit(RLIMIT_FSIZE, &small);
   const Outcome outcome = program.run(flow_arguments(program, "dump"));
@@ -160,12 +162,12 @@ TEST(DataFlowCommand, SaysWhatItWants) {
   EXPECT_THAT(refused({"--input", program.path("data"), "--method", "brox"}), HasSubstr("tvl1"));
   EXPECT_THAT(refused({"--input", program.path("none")}), HasSubstr("3 "));
   ASSERT_EQ(program
-                .run({"data", "flow", "--input", program.path("data/test"), "--method", "dis", "--output",
-                      program.path("dump")})
+                .run({"data", "flow", "--input", program.path("data/test"), "--method", "dis", "--short-side", "64",
+                      "--output", program.path("dump")})
                 .code,
             0);
   if (!FlowSolver::has_tvl1()) return;
-  EXPECT_THAT(refused({"--input", program.path("data/test")}), HasSubstr("there: dis medium, short side 256, png"));
+  EXPECT_THAT(refused({"--input", program.path("data/test")}), HasSubstr("there: dis medium, short side 64, png"));
 }
 
 TEST(DataFlowCommand, WritesTvl1AsPublished) {
