@@ -7,7 +7,11 @@
 #include "contact_sheet.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/engine/pretext.h"
+#include "cstp/objectives/sts.h"
 #include "model_report.h"
+#include "sts_cards.h"
+#include "sts_sheet.h"
 
 namespace cstp {
 namespace {
@@ -16,7 +20,7 @@ class InspectCommand final : public Command {
  public:
   explicit InspectCommand(CLI::App& parent) {
     app = parent.add_subcommand(
-        "inspect", "show what a run would do: its configuration, its clip pairs as a picture, or what its model costs");
+        "inspect", "show what a run would do: its configuration, its clips as a picture, or what its model costs");
     app->require_subcommand(1);
     config_ = app->add_subcommand("config", "the resolved configuration, every key with its value");
     add_common_options(*config_, options_, false);
@@ -25,6 +29,12 @@ class InspectCommand final : public Command {
     add_common_options(*pairs_, options_, false);
     pairs_->add_option("--count", count_, "pairs drawn")->check(CLI::Range(1, 100));
     pairs_->add_option("--png", png_, "the picture (default: OUTPUT/pairs.png)");
+    views_ = app->add_subcommand(
+        "views", "what is asked about the views: for sts its blocks, arrows and colours; for pairs as `inspect pairs`");
+    add_common_options(*views_, options_, true);
+    views_->add_option("--count", count_, "clips drawn")->check(CLI::Range(1, 100));
+    views_->add_option("--png", png_, "the picture (default: OUTPUT/views.png)");
+    views_->add_option("--split", split_, "train (default) | test")->check(CLI::IsMember({"train", "test"}));
     model_ = app->add_subcommand("model", "layers, output shapes, parameters and multiply-adds of the backbone");
     add_common_options(*model_, options_, false);
   }
@@ -48,34 +58,52 @@ class InspectCommand final : public Command {
       std::cout << (options_.json ? profile_json(config, profile) + "\n" : profile_text(config, profile)) << std::flush;
       return ExitCode::done;
     }
-    const Dataset dataset = open_and_report(config, Split::train);
-    ObjectiveParts parts;
-    parts.clip = config.clip;
-    parts.classes = static_cast<int64_t>(dataset.classes.size());
-    parts.make_backbone = [&] {
-      ModelOptions tiny = config.model;  // only plan() is used
-      tiny.width = 0.125;
-      return make_backbone(tiny);
-    };
+    return draw_sheet(config);
+  }
+
+ private:
+  ExitCode draw_sheet(const RunConfig& config) const {
+    const Dataset dataset = open_and_report(config, split_ == "test" ? Split::test : Split::train);
+    const std::shared_ptr<Objective> objective = open_objective(config, dataset);
+    auto* sts = dynamic_cast<StsObjective*>(objective.get());
+    const bool views = views_->parsed();
+    const Picture sheet = views && sts != nullptr
+                              ? sts_sheet(make_sts_cards(config, dataset, *sts, !options_.checkpoint.empty(), count_),
+                                          sts->slots(), sts->patterns(), config.clip.frames - 1)
+                              : contact_sheet(config, dataset, *objective, count_);
     if (png_.empty()) std::filesystem::create_directories(config.output);
-    const std::string path = png_.empty() ? cat(config.output, "/pairs.png") : png_;
-    contact_sheet(config, dataset, *make_objective(config.objective, parts), count_).save_png(path);
+    const std::string path = png_.empty() ? cat(config.output, views ? "/views.png" : "/pairs.png") : png_;
+    sheet.save_png(path);
     if (options_.json) {
-      std::cout << nlohmann::ordered_json{{"png", path}, {"pairs", count_}}.dump() << std::endl;
+      std::cout << nlohmann::ordered_json{{"png", path}, {views ? "views" : "pairs", count_}}.dump() << std::endl;
     } else {
       std::cout << path << "\n";
     }
     return ExitCode::done;
   }
 
- private:
+  std::shared_ptr<Objective> open_objective(const RunConfig& config, const Dataset& dataset) const {
+    if (!options_.checkpoint.empty()) return load_objective(config, options_.checkpoint);
+    ObjectiveParts parts;
+    parts.clip = config.clip;
+    parts.classes = static_cast<int64_t>(dataset.classes.size());
+    parts.make_backbone = [&] {
+      ModelOptions tiny = config.model;  // only plan() and annotate() are used
+      tiny.width = 0.125;
+      return make_backbone(tiny);
+    };
+    return make_objective(config.objective, parts);
+  }
+
   CommonOptions options_;
   CLI::App* config_ = nullptr;
   CLI::App* pairs_ = nullptr;
+  CLI::App* views_ = nullptr;
   CLI::App* model_ = nullptr;
   bool keys_ = false;
   int64_t count_ = 6;
   std::string png_;
+  std::string split_ = "train";
 };
 
 }  // namespace
