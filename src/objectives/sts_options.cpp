@@ -69,7 +69,7 @@ void StsFlowOptions::bind(Fields& f) {
   f.choice("source", source, {"on_the_fly", "stored"}, "solved on the loader's threads; or made by `cstp data flow`");
   f.text("root", root, "stored: the folder that `cstp data flow` wrote");
   f.choice("method", view.solver.method, {"dis", "tvl1"}, "optical flow; of on_the_fly, as the next two");
-  f.choice("preset", view.solver.preset, {"ultrafast", "fast", "medium"}, "of dis");
+  f.choice("preset", view.solver.preset, {"ultrafast", "fast", "medium", "fine"}, "of dis");
   f.integer("margin", view.margin, {.min = 0, .max = 256}, "pixels around the view that flow is solved on too");
   f.flag("flip_negate_u", flip_negate_u, "a flip turns horizontal motion round; false: parity with the released code");
   f.flag("field_past_clip", field_past_clip, "sum one field past the clip too, as the released code does");

@@ -10,7 +10,7 @@ namespace cstp {
 
 struct FlowOptions {
   std::string method = "dis";     ///< dis | tvl1 (OpenCV's defaults, which the published extractor leaves as they are)
-  std::string preset = "medium";  ///< of dis: ultrafast | fast | medium. Slower is finer and smoother.
+  std::string preset = "medium";  ///< of dis: ultrafast | fast | medium | fine. Slower is finer and smoother.
 };
 
 /// Optical flow between consecutive grey pictures of one size. Not thread-safe: one a thread.
