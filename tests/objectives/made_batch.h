@@ -45,9 +45,9 @@ inline ViewBatch made_batch(const Objective& objective, int64_t videos = 4, int6
   const auto& views = batch.plans.front().views;
   batch.views = torch::randn({std::ssize(views) * videos, 3, std::ssize(views.front().frames), size, size});
   batch.labels = torch::tensor(labels);
-  if (const int64_t width = objective.target_width(); width > 0) {  // labels 1 to 4, none the same for all videos
-    const at::Tensor places = torch::arange(batch.views.size(0)).unsqueeze(1) + torch::randint(0, 4, {1, width});
-    batch.targets = (places.remainder(4) + 1).to(torch::kFloat32);  // [V*B,W]
+  if (const int64_t width = objective.target_width(); width > 0) {  // labels 1 to 3, none the same for all videos
+    const at::Tensor places = torch::arange(batch.views.size(0)).unsqueeze(1) + torch::randint(0, 3, {1, width});
+    batch.targets = (places.remainder(3) + 1).to(torch::kFloat32);  // [V*B,W]
   }
   return batch;
 }

@@ -13,16 +13,21 @@
 #include "objective_cases.h"
 
 namespace cstp {
+
+void PrintTo(const BackboneRow& row, std::ostream* out) { *out << row.name; }
+
 namespace {
 
 constexpr double kWidth = 1.0 / 16;
 constexpr int64_t kFrames = 4, kSize = 16;  // where the backbone does not want more
+constexpr int64_t kMultiple = 8;            // sts cuts views into eighths
 
 class EveryPair : public testing::TestWithParam<BackboneRow> {
  protected:
   ObjectiveParts parts() const {
     const SmallestClip least = make_backbone({.name = GetParam().name, .width = kWidth})->smallest_clip();
-    return small_parts(GetParam().name, kWidth, std::max(kFrames, least.frames), std::max(kSize, least.size));
+    return small_parts(GetParam().name, kWidth, std::max(kFrames, least.frames),
+                       (std::max(kSize, least.size) + kMultiple - 1) / kMultiple * kMultiple);
   }
 };
 
