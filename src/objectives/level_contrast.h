@@ -19,11 +19,11 @@ at::Tensor pool_map(const at::Tensor& map, const std::string& pool);
 at::Tensor unit_vectors(const at::Tensor& x);
 
 struct PairScores {
-  at::Tensor loss;      ///< [] f32 (or f64), with gradient; the rest is detached
-  at::Tensor top1;      ///< [] share of anchors whose nearest candidate is their positive
+  at::Tensor loss;         ///< [] f32 (or f64), with gradient; the rest is detached
+  at::Tensor top1;         ///< [] share of anchors whose nearest candidate is their positive
   int64_t candidates = 0;  ///< of an anchor, so a guess finds it once in so many
-  at::Tensor positive;  ///< [] mean cosine of matching pairs
-  at::Tensor negative;  ///< [] mean cosine of the two views of unlike videos
+  at::Tensor positive;     ///< [] mean cosine of matching pairs
+  at::Tensor negative;     ///< [] mean cosine of the two views of unlike videos
 };
 
 /// Instance discrimination between two views, step by step: a step's candidates are the same step of other videos.

@@ -95,9 +95,9 @@ TEST_P(EveryObjective, SaysWhatGuessingScoresByTheNamesOfItsParts) {
   objective->eval();
   const LossTerms terms = objective->loss(made_batch(*objective));
   for (const auto& [name, guess] : terms.constants) {
-    EXPECT_TRUE(std::any_of(terms.parts.begin(), terms.parts.end(),
-                            [wanted = name](const auto& part) { return part.first == wanted; }))
-        << name;
+    EXPECT_TRUE(std::any_of(terms.parts.begin(), terms.parts.end(), [wanted = name](const auto& part) {
+      return part.first == wanted;
+    })) << name;
     EXPECT_GT(guess.item<double>(), 0) << name;
     EXPECT_FALSE(guess.requires_grad()) << name;
   }

@@ -12,11 +12,11 @@
 namespace cstp {
 
 struct PretextResult {
-  std::vector<std::pair<std::string, double>> parts;   ///< mean of every logged term, "loss" first; then the health
-                                                       ///< of (at most the last 1,024) embeddings
-  int64_t samples = 0;                                 ///< plans drawn and scored
-  int64_t decoded = 0, total = 0;                      ///< videos
-  std::string labels;                                  ///< histogram of the labels drawn, "" if there are none
+  std::vector<std::pair<std::string, double>> parts;  ///< mean of every logged term, "loss" first; then the health
+                                                      ///< of (at most the last 1,024) embeddings
+  int64_t samples = 0;                                ///< plans drawn and scored
+  int64_t decoded = 0, total = 0;                     ///< videos
+  std::string labels;                                 ///< histogram of the labels drawn, "" if there are none
   /// What answering without looking scores: for the labels of pairs always the commonest one ("spatial", "temporal",
   /// "rate", "rotation"), for other parts what the objective says (LossTerms::constants).
   std::vector<std::pair<std::string, double>> constants;
