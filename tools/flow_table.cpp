@@ -87,37 +87,8 @@ FlowFields whole_fields(const Clip& clip, const FlowSettings& settings) {
   return fields;
 }
 
-/// The window of the view, out of bytes resized to 128 x 171 as the released code does it: bilinear, rounded to bytes.
-ViewFlow cut(const FlowFields& fields, const ViewPlan& view) {
-  ViewFlow flow{.fields = fields.count, .u = {}, .v = {}};
-  const auto at = [](double position, int64_t length) {  // the two neighbours and the second one's share
-    const double clamped = std::clamp(position, 0.0, static_cast<double>(length - 1));
-    const auto low = std::min(static_cast<int64_t>(clamped), std::max<int64_t>(0, length - 2));
-    return std::tuple(low, std::min(low + 1, length - 1), clamped - static_cast<double>(low));
-  };
-  for (int64_t t = 0; t < fields.count; ++t) {
-    for (const int64_t component : {0, 1}) {
-      const auto plane = fields.plane(t, component);
-      std::vector<float>& out = component == 0 ? flow.u : flow.v;
-      for (int64_t y = 0; y < kSize; ++y) {
-        const double down = view.crop.y + view.crop.h * (static_cast<double>(y) + 0.5) / kSize;
-        const auto [top, below, low] = at(down * static_cast<double>(fields.height) - 0.5, fields.height);
-        for (int64_t x = 0; x < kSize; ++x) {
-          const double across = view.crop.x + view.crop.w * (static_cast<double>(x) + 0.5) / kSize;
-          const auto [left, right, far] = at(across * static_cast<double>(fields.width) - 0.5, fields.width);
-          const auto byte = [&](int64_t row, int64_t column) {
-            return static_cast<double>(plane[static_cast<size_t>(row * fields.width + column)]);
-          };
-          const double value = (1 - low) * ((1 - far) * byte(top, left) + far * byte(top, right)) +
-                               low * ((1 - far) * byte(below, left) + far * byte(below, right));
-          out.push_back(flow_pixels(static_cast<uint8_t>(std::lround(value))));
-        }
-      }
-    }
-  }
-  if (view.flip) mirror_flow(flow, kSize);
-  return flow;
-}
+/// As training cuts the view out of a dump.
+ViewFlow cut(const FlowFields& fields, const ViewPlan& view) { return cut_view_flow(fields, view, -1, kSize); }
 
 /// Through the codec of a dump and back.
 FlowFields kept_as(FlowFields fields, const PlaneCodec& codec) {

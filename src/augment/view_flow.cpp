@@ -39,6 +39,13 @@ void cut(const std::vector<float>& grown, const GrownCrop& crop, int64_t size, f
   }
 }
 
+std::vector<int64_t> frames_of_flow(const ViewPlan& view, int64_t frame_after) {
+  std::vector<int64_t> frames = view.frames;
+  if (frame_after >= 0) frames.push_back(frame_after);
+  check(frames.size() >= 2, "stored flow: flow wants two frames");
+  return frames;
+}
+
 /// One component of a stored field on the grid of a view: bytes of the same scale.
 class StoredPlaneCut {
  public:
@@ -129,29 +136,33 @@ ViewFlow view_flow(const Sample& sample, const ViewPlan& view, int64_t frame_aft
   return flow;
 }
 
-ViewFlow stored_view_flow(const FlowStore& store, const std::string& video, const ViewPlan& view, int64_t frame_after,
-                          int64_t size) {
-  check(view.quarter_turns == 0 && view.tilt_degrees == 0, "stored_view_flow: of upright views only");
-  std::vector<int64_t> frames = view.frames;
-  if (frame_after >= 0) frames.push_back(frame_after);
-  check(frames.size() >= 2, "stored_view_flow: flow wants two frames");
+ViewFlow cut_view_flow(const FlowFields& stored, const ViewPlan& view, int64_t frame_after, int64_t size) {
+  check(view.quarter_turns == 0 && view.tilt_degrees == 0, "cut_view_flow: of upright views only");
+  const std::vector<int64_t> frames = frames_of_flow(view, frame_after);
   ViewFlow flow;
-  flow.fields = static_cast<int64_t>(frames.size()) - 1;
+  flow.fields = std::ssize(frames) - 1;
   const auto values = static_cast<size_t>(size * size);
   flow.u.resize(static_cast<size_t>(flow.fields) * values, 0);
   flow.v.resize(flow.u.size(), 0);
   const int64_t first = frames.front();
   if (frames.back() == first) return flow;
-  const FlowFields stored = store.read(video, first, frames.back() - first);
   StoredPlaneCut cutter(stored, view.crop, size);
   for (size_t t = 0; t + 1 < frames.size(); ++t) {
     if (frames[t + 1] == frames[t]) continue;
-    check(frames[t + 1] == frames[t] + 1, "stored_view_flow: the frames of the view are neighbours");
+    check(frames[t + 1] == frames[t] + 1, "cut_view_flow: the frames of the view are neighbours");
     cutter.decode(stored.plane(frames[t] - first, 0), flow.u.data() + t * values);
     cutter.decode(stored.plane(frames[t] - first, 1), flow.v.data() + t * values);
   }
   if (view.flip) mirror_flow(flow, size);
   return flow;
+}
+
+ViewFlow stored_view_flow(const FlowStore& store, const std::string& video, const ViewPlan& view, int64_t frame_after,
+                          int64_t size) {
+  const std::vector<int64_t> frames = frames_of_flow(view, frame_after);
+  FlowFields stored;  // a clip of one repeated frame needs none
+  if (frames.back() > frames.front()) stored = store.read(video, frames.front(), frames.back() - frames.front());
+  return cut_view_flow(stored, view, frame_after, size);
 }
 
 void mirror_flow(ViewFlow& flow, int64_t size) {

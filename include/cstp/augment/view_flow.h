@@ -45,6 +45,9 @@ ViewFlow view_flow(const Sample& sample, const ViewPlan& view, int64_t frame_aft
 ViewFlow stored_view_flow(const FlowStore& store, const std::string& video, const ViewPlan& view, int64_t frame_after,
                           int64_t size);
 
+/// What stored_view_flow() makes of the fields it read. @param stored from the view's first frame on
+ViewFlow cut_view_flow(const FlowFields& stored, const ViewPlan& view, int64_t frame_after, int64_t size);
+
 /// Every field mirrored in place, u negated.
 void mirror_flow(ViewFlow& flow, int64_t size);
 
