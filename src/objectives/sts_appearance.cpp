@@ -8,24 +8,6 @@
 namespace cstp {
 namespace {
 
-/// 256 bins of red, of green and of blue.
-using Histogram = std::array<int32_t, 3 * 256>;
-
-void count_colors(const uint8_t* frame, const Block& block, Histogram& histogram) {
-  histogram.fill(0);
-  int32_t* red = histogram.data();
-  int32_t* green = red + 256;
-  int32_t* blue = green + 256;
-  for (const PixelRun& run : block) {
-    const uint8_t* end = frame + 3 * static_cast<int64_t>(run.end);
-    for (const uint8_t* pixel = frame + 3 * static_cast<int64_t>(run.begin); pixel != end; pixel += 3) {
-      ++red[pixel[0]];
-      ++green[pixel[1]];
-      ++blue[pixel[2]];
-    }
-  }
-}
-
 /// Calls use(red, green, blue) for every pixel of the block in every frame.
 template <class Use>
 void for_each_pixel(std::span<const uint8_t> rgb, int64_t frames, int64_t pixels, const Block& block, const Use& use) {
@@ -38,6 +20,18 @@ void for_each_pixel(std::span<const uint8_t> rgb, int64_t frames, int64_t pixels
       }
     }
   }
+}
+
+/// 256 bins of red, of green and of blue.
+using Histogram = std::array<int32_t, 3 * 256>;
+
+void count_colors(std::span<const uint8_t> frame, int64_t pixels, const Block& block, Histogram& histogram) {
+  histogram.fill(0);
+  for_each_pixel(frame, 1, pixels, block, [&histogram](uint8_t red, uint8_t green, uint8_t blue) {
+    ++histogram[red];
+    ++histogram[256U + green];
+    ++histogram[512U + blue];
+  });
 }
 
 /// The commonest colour as blue * 65536 + green * 256 + red; the smallest of equals.
@@ -72,7 +66,7 @@ double color_stability(std::span<const uint8_t> rgb, int64_t frames, int64_t pix
   check(frames >= 1 && static_cast<int64_t>(rgb.size()) == 3 * frames * pixels, "color_stability: rgb is [T,S,S,3]");
   Histogram now, least, most;
   for (int64_t t = 0; t < frames; ++t) {
-    count_colors(rgb.data() + 3 * t * pixels, block, now);
+    count_colors(rgb.subspan(static_cast<size_t>(3 * t * pixels)), pixels, block, now);
     if (t == 0) {
       least = most = now;
       continue;
