@@ -2,7 +2,8 @@
 //
 // A cell is FOLDER/SET/ROW/seedN/foldM/{linear,knn,retrieve,pretext}.json. Folds are averaged first, then seeds: mean
 // and sample standard deviation over seeds. For a row's own tasks the margin over guessing is also given in standard
-// errors of the pooled held-out pairs (binomial, pairs of one video taken as independent).
+// errors: of an accuracy those of the pooled held-out pairs (binomial, pairs of one video taken as independent), of an
+// error those of its mean over the seeds. FOLDER/cost/ROW.txt has what a step cost, a line for each time it was taken.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -28,25 +29,26 @@ using Json = nlohmann::json;
 struct Column {
   const char* title;
   const char* file;
-  const char* pointer;  ///< JSON pointer
+  const char* key;  ///< of the document; "recall.1" is a key within a key
 };
 constexpr Column kColumns[] = {
-    {"linear top-1", "linear.json", "/top1"},
-    {"k-NN top-1", "knn.json", "/top1"},
-    {"R@1", "retrieve.json", "/recall/1"},
-    {"spatial overlap", "pretext.json", "/accuracy_spatial"},
-    {"temporal overlap", "pretext.json", "/accuracy_temporal"},
-    {"rate", "pretext.json", "/accuracy_rate"},
-    {"rotation", "pretext.json", "/accuracy_rotation"},
-    {"instance", "pretext.json", "/accuracy"},
-    {"SC instance", "pretext.json", "/sc_top1"},
-    {"TC instance", "pretext.json", "/tc_top1"},
+    {"linear top-1", "linear.json", "top1"},
+    {"k-NN top-1", "knn.json", "top1"},
+    {"R@1", "retrieve.json", "recall.1"},
+    {"spatial overlap", "pretext.json", "accuracy_spatial"},
+    {"temporal overlap", "pretext.json", "accuracy_temporal"},
+    {"rate", "pretext.json", "accuracy_rate"},
+    {"rotation", "pretext.json", "accuracy_rotation"},
+    {"instance", "pretext.json", "accuracy"},
+    {"SC instance", "pretext.json", "sc_top1"},
+    {"TC instance", "pretext.json", "tc_top1"},
 };
 // The order of docs/evidence.md; rows it does not know follow by name.
 constexpr const char* kRows[] = {
-    "untrained",        "mean_frame",   "frame_difference", "supervised",    "contrast", "overlap",
-    "contrast_overlap", "spatial",      "temporal",         "rate_rotation", "all",      "recipe",
-    "cvrl_linear",      "cvrl_uniform", "hdc_uniform",      "hdc_geometric", "hdc_sc",   "hdc_tc"};
+    "untrained",     "mean_frame",    "frame_difference", "supervised", "contrast", "overlap",     "contrast_overlap",
+    "spatial",       "temporal",      "rate_rotation",    "all",        "recipe",   "cvrl_linear", "cvrl_uniform",
+    "hdc_uniform",   "hdc_geometric", "hdc_sc",           "hdc_tc",     "sts",      "sts_motion",  "sts_appearance",
+    "stor_cvrl_hdc", "cvrl_sts"};
 
 std::vector<fs::path> folders_in(const fs::path& folder, const std::string& prefix) {
   std::vector<fs::path> found;
@@ -57,12 +59,27 @@ std::vector<fs::path> folders_in(const fs::path& folder, const std::string& pref
   return found;
 }
 
-std::optional<double> number_in(const fs::path& cell, const char* file, const char* pointer) {
+/// The number under a key, or under PART.key where a joint objective's one part has it. A row of a joint objective thus
+/// stands in the same columns as the rows of its parts.
+std::optional<double> number_under(const Json& document, const std::string& key) {
+  if (document.contains(key)) {
+    return document[key].is_number() ? std::optional(document[key].get<double>()) : std::nullopt;
+  }
+  const bool constant = key.starts_with("constant_");
+  const std::string start = constant ? "constant_" : "", end = cat(".", constant ? key.substr(start.size()) : key);
+  for (const auto& [name, value] : document.items()) {
+    if (name.starts_with(start) && name.ends_with(end) && value.is_number()) return value.get<double>();
+  }
+  return std::nullopt;
+}
+
+std::optional<double> number_in(const fs::path& cell, const char* file, const std::string& key) {
   if (!fs::exists(cell / "done") || !fs::exists(cell / file)) return std::nullopt;
   const Json document = Json::parse(cstp::read_text_file((cell / file).string()), nullptr, false);
-  const Json::json_pointer where(pointer);
-  if (document.is_discarded() || !document.contains(where) || !document[where].is_number()) return std::nullopt;
-  return document[where].get<double>();
+  if (!document.is_object()) return std::nullopt;
+  const std::vector<std::string> keys = cstp::split(key, '.');
+  if (keys.size() == 1) return number_under(document, key);
+  return document.contains(keys[0]) ? number_under(document[keys[0]], keys[1]) : std::nullopt;
 }
 
 struct Summary {
@@ -86,7 +103,7 @@ std::optional<Summary> over_seeds(const fs::path& row, const Column& column, siz
     double sum = 0;
     size_t count = 0;
     for (const fs::path& fold : folders_in(seed, "fold")) {
-      if (const auto value = number_in(fold, column.file, column.pointer)) sum += *value, ++count;
+      if (const auto value = number_in(fold, column.file, column.key)) sum += *value, ++count;
     }
     if (count == folds) values.push_back(sum / static_cast<double>(count));
   }
@@ -107,27 +124,42 @@ std::string percent(const std::optional<Summary>& value) {
 /// A measure of the objective's own task and what guessing scores there, as `eval --protocol pretext` names them.
 struct Head {
   const char* name;
-  const char* accuracy;
+  const char* measured;
   const char* constant;
 };
-constexpr Head kHeads[] = {
-    {"spatial", "/accuracy_spatial", "/constant_spatial"},  {"temporal", "/accuracy_temporal", "/constant_temporal"},
-    {"rate", "/accuracy_rate", "/constant_rate"},           {"rotation", "/accuracy_rotation", "/constant_rotation"},
-    {"instance", "/accuracy", "/constant_accuracy"},        {"spatial contrast", "/sc_top1", "/constant_sc_top1"},
-    {"temporal contrast", "/tc_top1", "/constant_tc_top1"},
+constexpr Head kAccuracies[] = {
+    {"spatial", "accuracy_spatial", "constant_spatial"},  {"temporal", "accuracy_temporal", "constant_temporal"},
+    {"rate", "accuracy_rate", "constant_rate"},           {"rotation", "accuracy_rotation", "constant_rotation"},
+    {"instance", "accuracy", "constant_accuracy"},        {"spatial contrast", "sc_top1", "constant_sc_top1"},
+    {"temporal contrast", "tc_top1", "constant_tc_top1"},
+};
+constexpr Head kErrors[] = {
+    {"motion", "motion", "constant_motion"},
+    {"appearance", "appearance", "constant_appearance"},
 };
 
-/// "temporal 32.1 % against 20.3 % (+17 sigma, 9,600 pairs)": a head of a row against guessing.
-std::string margin(const fs::path& row, const Head& head) {
-  double right = 0, constant = 0, samples = 0;
+/// What each finished cell of a row measured.
+struct Measured {
+  double value, constant, samples;
+};
+std::vector<Measured> measurements(const fs::path& row, const Head& head) {
+  std::vector<Measured> found;
   for (const fs::path& seed : folders_in(row, "seed")) {
     for (const fs::path& fold : folders_in(seed, "fold")) {
-      const auto accuracy = number_in(fold, "pretext.json", head.accuracy);
-      const auto commonest = number_in(fold, "pretext.json", head.constant);
-      const auto count = number_in(fold, "pretext.json", "/samples");
-      if (!accuracy || !commonest || !count) continue;
-      right += *accuracy * *count, constant += *commonest * *count, samples += *count;
+      const auto value = number_in(fold, "pretext.json", head.measured);
+      const auto constant = number_in(fold, "pretext.json", head.constant);
+      const auto samples = number_in(fold, "pretext.json", "samples");
+      if (value && constant && samples) found.push_back({*value, *constant, *samples});
     }
+  }
+  return found;
+}
+
+/// "temporal 32.1 % against 20.3 % (+17 sigma, 9,600 pairs)": a head of a row against guessing.
+std::string accuracy_margin(const fs::path& row, const Head& head) {
+  double right = 0, constant = 0, samples = 0;
+  for (const Measured& cell : measurements(row, head)) {
+    right += cell.value * cell.samples, constant += cell.constant * cell.samples, samples += cell.samples;
   }
   if (samples == 0) return "";
   const double p = right / samples, q = constant / samples;
@@ -135,6 +167,40 @@ std::string margin(const fs::path& row, const Head& head) {
   char text[96];
   std::snprintf(text, sizeof text, "%s %.1f %% against %.1f %% (%+.0f sigma, %.0f pairs)", head.name, 100 * p, 100 * q,
                 (p - q) / sigma, samples);
+  return text;
+}
+
+/// "motion: squared error 5.59 against the labels' variance of 6.85 (less by 1.26 ± 0.04, +55 sigma, 3 cells)".
+std::string error_margin(const fs::path& row, const Head& head) {
+  std::vector<double> errors, constants, margins;
+  for (const Measured& cell : measurements(row, head)) {
+    errors.push_back(cell.value), constants.push_back(cell.constant), margins.push_back(cell.constant - cell.value);
+  }
+  if (margins.empty()) return "";
+  const Summary margin = *summarise(margins);
+  char text[192];
+  std::snprintf(text, sizeof text, "%s: squared error %.3f against the labels' variance of %.3f", head.name,
+                summarise(errors)->mean, summarise(constants)->mean);
+  if (margins.size() == 1) return cat(text, " (1 cell)");
+  char spread[96];
+  std::snprintf(spread, sizeof spread, " (less by %.3f ± %.3f, %+.0f sigma, %zu cells)", margin.mean, margin.deviation,
+                margin.mean / (margin.deviation / std::sqrt(static_cast<double>(margins.size()))), margins.size());
+  return cat(text, spread);
+}
+
+/// Median of a column of FOLDER/cost/ROW.txt: seconds a step, and MB at most.
+std::string median_cost(const fs::path& file, size_t column, const char* format) {
+  std::vector<double> values;
+  if (fs::exists(file)) {
+    for (const std::string& line : cstp::split(cstp::read_text_file(file.string()), '\n')) {
+      const std::vector<std::string> fields = cstp::split(line, ' ');
+      if (fields.size() == 2) values.push_back(std::stod(fields[column]));
+    }
+  }
+  if (values.empty()) return "";
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  char text[32];
+  std::snprintf(text, sizeof text, format, values[values.size() / 2]);
   return text;
 }
 
@@ -151,6 +217,8 @@ std::vector<fs::path> rows_of(const fs::path& set) {
 }
 
 void print_set(const fs::path& set) {
+  const fs::path cost = set.parent_path() / "cost";
+  const bool with_cost = fs::is_directory(cost);
   const std::vector<fs::path> rows = rows_of(set);
   size_t folds = 0;
   for (const fs::path& row : rows) {
@@ -163,8 +231,8 @@ void print_set(const fs::path& set) {
   }
   std::cout << "\n### " << set.filename().string() << "\n\n| |";
   for (const Column& column : columns) std::cout << ' ' << column.title << " |";
-  std::cout << " seeds |\n|---|";
-  for (size_t i = 0; i < columns.size(); ++i) std::cout << "---|";
+  std::cout << (with_cost ? " s/step | peak MB |" : "") << " seeds |\n|---|";
+  for (size_t i = 0; i < columns.size() + (with_cost ? 2 : 0); ++i) std::cout << "---|";
   std::cout << "---|\n";
   std::vector<std::string> margins;
   for (const fs::path& row : rows) {
@@ -176,10 +244,16 @@ void print_set(const fs::path& set) {
       line += cat(" ", percent(value), " |");
     }
     if (seeds == 0) continue;  // nothing finished yet
+    if (with_cost) {
+      const fs::path file = cost / (row.filename().string() + ".txt");
+      line += cat(" ", median_cost(file, 0, "%.3f"), " | ", median_cost(file, 1, "%.0f"), " |");
+    }
     std::cout << line << ' ' << seeds << " |\n";
-    for (const Head& head : kHeads) {
-      if (const std::string text = margin(row, head); !text.empty())
-        margins.push_back(cat(row.filename().string(), ": ", text));
+    std::vector<std::string> own;
+    for (const Head& head : kAccuracies) own.push_back(accuracy_margin(row, head));
+    for (const Head& head : kErrors) own.push_back(error_margin(row, head));
+    for (const std::string& text : own) {
+      if (!text.empty()) margins.push_back(cat(row.filename().string(), ": ", text));
     }
   }
   if (!margins.empty()) std::cout << "\nEach task against guessing (the commonest label, or any candidate):\n\n";
@@ -195,7 +269,7 @@ int main(int argc, char** argv) {
   }
   try {
     for (const fs::path& set : folders_in(argv[1], "")) {
-      if (set.filename() != "data") print_set(set);
+      if (set.filename() != "data" && set.filename() != "cost") print_set(set);
     }
   } catch (const std::exception& error) {
     std::cerr << "evidence_table: " << error.what() << '\n';

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "cstp/core/log.h"
+#include "cstp/core/process.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/inflate.h"
@@ -53,9 +54,13 @@ class TrainCommand final : public Command {
         train(config, dataset, *objective, {.write = true, .fresh = fresh_, .name = "train", .world = world});
     if (!world.is_first()) return result.stopped ? ExitCode::stopped : ExitCode::done;
     if (options_.json) {
-      std::cout << nlohmann::ordered_json{{"steps", result.steps},     {"epochs", result.epochs},
-                                          {"seconds", result.seconds}, {"clips_per_second", result.clips_per_second},
-                                          {"loss", result.loss},       {"checkpoint", result.checkpoint}}
+      std::cout << nlohmann::ordered_json{{"steps", result.steps},
+                                          {"epochs", result.epochs},
+                                          {"seconds", result.seconds},
+                                          {"clips_per_second", result.clips_per_second},
+                                          {"loss", result.loss},
+                                          {"checkpoint", result.checkpoint},
+                                          {"peak_memory_mb", static_cast<double>(peak_memory_bytes()) / 1e6}}
                        .dump()
                 << std::endl;
     } else {

@@ -1,12 +1,12 @@
 /// The official data sets at their real size: every name found, every count right, and how long opening them takes.
 /// Times are printed and recorded, never asserted: a loaded machine is no defect.
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 
 #include <chrono>
 #include <iostream>
 #include <set>
 
+#include "cstp/core/process.h"
 #include "cstp/data/dataset.h"
 #include "official_trees.h"
 
@@ -15,20 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-double peak_mib() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
+double peak_mib() { return static_cast<double>(peak_memory_bytes()) / (1 << 20); }
 
 /// Opens a split and says what that took.
 Dataset open_timed(const DataOptions& options, Split split) {
