@@ -17,7 +17,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-sts="targets: standard, flow: {margin: 8}"
+sts="targets: standard, flow: {preset: fast, margin: 8}"
 # What synthetic_quick.yaml says of CSTP's pairs and heads, for a part of a sum, which takes nothing from there.
 stor="preset: clean, head_hidden: 32, max_rate: 2, tries: 500, crop_area_max: 0.5,
  weights: {contrast: 0, spatial: 1, temporal: 1, rate: 1, rotation: 0}, color: {strong: 0.3, jitter: 0.8, grey: 0.2, blur: 0.5, flip: 0}"
@@ -45,7 +45,7 @@ declare -A recipe=(   # what a row changes in the recipe; an empty one is the re
   [sts_appearance]="objective={name: sts, $sts, motion: {weight: 0}}"
   [stor_cvrl_hdc]="objective={name: joint, parts: [{weight: 1, name: cstp, contrast: none, $stor}, {weight: 0.1, name: cvrl},
  {weight: 0.1, name: hdc, sc: {weight: 0}, weights: geometric}]}"
-  [cvrl_sts]="objective={name: joint, parts: [{weight: 1, name: cvrl}, {weight: 1, name: sts, $sts}]}"
+  [cvrl_sts]="objective={name: joint, parts: [{weight: 0.1, name: cvrl}, {weight: 1, name: sts, $sts}]}"
 )
 all_rows=(untrained mean_frame frame_difference supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal
           cvrl_linear cvrl_uniform hdc_uniform hdc_geometric hdc_sc hdc_tc sts sts_motion sts_appearance stor_cvrl_hdc cvrl_sts)

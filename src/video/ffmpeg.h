@@ -16,6 +16,7 @@ namespace cstp {
 struct FfmpegDelete {
   void operator()(AVFormatContext* p) const;  ///< an input or an output, whichever it is
   void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
+  void operator()(AVCodecParameters* p) const { avcodec_parameters_free(&p); }
   void operator()(AVBSFContext* p) const { av_bsf_free(&p); }
   void operator()(AVFrame* p) const { av_frame_free(&p); }
   void operator()(AVPacket* p) const { av_packet_free(&p); }

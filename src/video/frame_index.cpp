@@ -68,6 +68,7 @@ class IndexBuilder {
                             " packets) can be decoded"));
     }
     find_starts();
+    if (provable && is_self_contained()) index_.header = std::make_shared<const StreamHeader>(source_.parameters());
     index_.quarter_turns = quarter_turns_of(source_.stream());
     index_.info = {.frames = frames_,
                    .fps = mean_rate(source_.stream()),
@@ -98,6 +99,15 @@ class IndexBuilder {
       if (surprises_ || !facts.whole || packet->pts == AV_NOPTS_VALUE || !(facts_.front().idr)) return false;
     }
     return !facts_.empty();
+  }
+
+  /// See FrameIndex::header.
+  bool is_self_contained() const {
+    const AVCodecParameters& parameters = source_.parameters();
+    const bool usual = parameters.format == AV_PIX_FMT_YUV420P || parameters.format == AV_PIX_FMT_YUVJ420P;
+    const bool described = source_.has_format("mp4") || source_.has_format("matroska");
+    return usual && described && parameters.extradata_size > 0 &&
+           std::all_of(facts_.begin(), facts_.end(), [](const PacketFacts& facts) { return facts.plain; });
   }
 
   /// Frames come out by time. Exact if that is also the order of the picture order counts and the decoder is told to

@@ -33,6 +33,9 @@ struct FrameIndex {
   bool matched = true;             ///< false: frames could not be told apart, so they are counted from the start
   bool counted = false;            ///< by decoding, not from the packets
   int quarter_turns = 0;
+  /// Set where nothing but this and a start's own packets decides what a decoder gives: H.264 in mp4 or Matroska,
+  /// numbered from its packets, 8-bit 4:2:0. Such a file is opened and decoded without a look at its first packets.
+  std::shared_ptr<const StreamHeader> header;
   VideoInfo info;
 
   /// The last place to start from for a frame.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 #include <span>
+#include <string_view>
 
 namespace cstp {
 namespace {
@@ -83,6 +84,21 @@ bool has_exact_recovery(Bytes nal) {
     at += size;
   }
   return false;
+}
+
+/// True if an H.264 SEI unit names an x264 whose streams decoders treat in a way of their own: libavcodec does below
+/// builds 34 (direct prediction) and 151 (4:4:4), and remembers the build from then on.
+bool names_old_x264(Bytes nal) {
+  constexpr std::string_view kMark = "x264 - core ";
+  const std::string_view text(reinterpret_cast<const char*>(nal.data()), nal.size());
+  const size_t at = text.find(kMark);
+  if (at == std::string_view::npos) return false;
+  constexpr int kFirstWithoutErrors = 151;
+  int build = 0;
+  for (size_t i = at + kMark.size(); i < text.size() && text[i] >= '0' && text[i] <= '9' && build < 10000; ++i) {
+    build = 10 * build + (text[i] - '0');
+  }
+  return build < kFirstWithoutErrors;
 }
 
 int nal_length_size(const AVCodecParameters& p) {
@@ -179,6 +195,7 @@ PacketFacts PacketExaminer::examine_h264(const AVPacket& packet) {
   PacketFacts facts;
   int pictures = 0, slices = 0, idr_slices = 0, used_slices = 0;
   bool known = true, sequence = false, picture_set = false, recovery = false, one_sequence = one_sequence_;
+  bool old_encoder = false;
   const bool framed = for_each_nal(data, length_size_, [&](Bytes nal) {
     const int type = nal[0] & 31;
     known = known && (nal[0] & 0x80) == 0 && type != 0 && (type < 2 || type > 4) && nal.size() > 1;
@@ -189,6 +206,7 @@ PacketFacts PacketExaminer::examine_h264(const AVPacket& packet) {
       pictures += nal.size() > 1 && (nal[1] & 0x80) != 0;  // first_mb_in_slice = 0
     } else if (type == 6) {
       recovery = recovery || has_exact_recovery(nal);
+      old_encoder = old_encoder || names_old_x264(nal);
     } else if (type == 7) {
       sequence = true;
       while (nal.size() > 1 && nal.back() == 0) nal = nal.first(nal.size() - 1);  // padding behind the unit
@@ -201,6 +219,7 @@ PacketFacts PacketExaminer::examine_h264(const AVPacket& packet) {
   parse_h264(packet, facts, intra);
   const bool sound = framed && known && pictures == 1;
   facts.whole = facts.whole && sound && one_sequence;
+  facts.plain = length_size_ > 0 && !sequence && !picture_set && !old_encoder;
   facts.idr = idr_slices > 0 && idr_slices == slices;
   facts.disposable = sound && used_slices == 0 && !sequence && !picture_set;
   // Parameter sets sent once in mid-stream would be missed by a start behind them.

@@ -17,6 +17,8 @@ struct PacketFacts {
   bool disposable = false;  ///< no other picture is predicted from it
   // H.264 only:
   bool whole = false;  ///< undamaged framing, exactly one progressive picture, the stream's only sequence parameters
+  bool plain = false;  ///< decodes the same whatever a decoder with the stream's header decoded before, if at a start:
+                       ///< no parameter sets, no mark of an encoder whose errors decoders make good
   bool idr = false;    ///< picture orders count anew
   int64_t order = 0;   ///< picture order count, valid between IDR pictures
   int width = 0, height = 0;

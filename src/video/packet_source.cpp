@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -10,12 +11,30 @@
 
 namespace cstp {
 
-PacketSource::PacketSource(std::string path, Deadline& deadline) : path_(std::move(path)), deadline_(deadline) {
+StreamHeader::StreamHeader(const AVCodecParameters& found) : parameters(avcodec_parameters_alloc()) {
+  if (!parameters || avcodec_parameters_copy(parameters.get(), &found) < 0) throw std::bad_alloc();
+}
+
+bool StreamHeader::operator==(const StreamHeader& other) const {
+  const auto fields = [](const AVCodecParameters& p) {
+    return std::tuple(p.codec_id, p.codec_tag, p.format, p.width, p.height, p.video_delay, p.profile, p.level,
+                      p.field_order, p.bits_per_coded_sample, p.bits_per_raw_sample, p.color_range, p.color_primaries,
+                      p.color_trc, p.color_space, p.chroma_location, p.sample_aspect_ratio.num,
+                      p.sample_aspect_ratio.den, p.extradata_size);
+  };
+  return fields(*parameters) == fields(*other.parameters) &&
+         std::equal(parameters->extradata, parameters->extradata + parameters->extradata_size,
+                    other.parameters->extradata);
+}
+
+PacketSource::PacketSource(std::string path, Deadline& deadline, std::shared_ptr<const StreamHeader> known)
+    : path_(std::move(path)), deadline_(deadline), known_(std::move(known)) {
   silence_ffmpeg();
   open();
 }
 
 void PacketSource::reopen() {
+  known_.reset();
   filter_.reset();
   format_.reset();
   open();
@@ -31,10 +50,19 @@ void PacketSource::open() {
   int code = avformat_open_input(&context, ("file:" + path_).c_str(), nullptr, &options);
   av_dict_free(&options);
   format_.reset(context);  // null where opening failed
-  if (code >= 0) code = avformat_find_stream_info(context, nullptr);
+  if (code >= 0 && known_) {
+    choose_stream();
+    if (!is_known()) known_.reset();
+  }
+  if (code >= 0 && !known_) code = avformat_find_stream_info(context, nullptr);
   deadline_.check(path_);
   if (code < 0) throw DecodeError(cat(path_, ": cannot be read as a video (", ffmpeg_error(code), ")"));
+  if (!known_) choose_stream();
+  if (stream_ == nullptr) throw DecodeError(cat(path_, ": has no video stream"));
+  if (stream_->codecpar->codec_id == AV_CODEC_ID_MPEG4) open_filter();
+}
 
+void PacketSource::choose_stream() {
   stream_ = nullptr;
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     AVStream* stream = format_->streams[i];
@@ -45,8 +73,15 @@ void PacketSource::open() {
       stream->discard = AVDISCARD_ALL;
     }
   }
-  if (stream_ == nullptr) throw DecodeError(cat(path_, ": has no video stream"));
-  if (stream_->codecpar->codec_id == AV_CODEC_ID_MPEG4) open_filter();
+}
+
+/// Whether the container's header alone agrees with what is known, so that no more need be asked.
+bool PacketSource::is_known() const {
+  if (stream_ == nullptr || (format_->ctx_flags & AVFMTCTX_NOHEADER) != 0) return false;
+  const AVCodecParameters &now = *stream_->codecpar, &known = *known_->parameters;
+  return now.codec_id == known.codec_id && now.width == known.width && now.height == known.height &&
+         now.extradata_size == known.extradata_size &&
+         std::equal(now.extradata, now.extradata + now.extradata_size, known.extradata);
 }
 
 void PacketSource::open_filter() {
@@ -100,12 +135,14 @@ bool PacketSource::seek(int64_t time) {
   return true;
 }
 
-StreamDecoder::StreamDecoder(const PacketSource& source, int64_t threads) {
-  const AVCodecParameters& parameters = source.parameters();
+StreamDecoder::StreamDecoder(const PacketSource& source, int64_t threads)
+    : StreamDecoder(source.path(), source.parameters(), threads) {}
+
+StreamDecoder::StreamDecoder(const std::string& path, const AVCodecParameters& parameters, int64_t threads) {
   const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
   if (codec == nullptr) {
-    throw DecodeError(cat(source.path(), ": this FFmpeg has no decoder for its video (codec '",
-                          avcodec_get_name(parameters.codec_id), "')"));
+    throw DecodeError(
+        cat(path, ": this FFmpeg has no decoder for its video (codec '", avcodec_get_name(parameters.codec_id), "')"));
   }
   context_.reset(avcodec_alloc_context3(codec));
   if (!context_) throw std::bad_alloc();
@@ -115,8 +152,7 @@ StreamDecoder::StreamDecoder(const PacketSource& source, int64_t threads) {
   context_->max_pixels = kMostPixels;
   if (code >= 0) code = avcodec_open2(context_.get(), codec, nullptr);
   if (code < 0) {
-    throw DecodeError(
-        cat(source.path(), ": its video decoder '", codec->name, "' cannot start (", ffmpeg_error(code), ")"));
+    throw DecodeError(cat(path, ": its video decoder '", codec->name, "' cannot start (", ffmpeg_error(code), ")"));
   }
 }
 
@@ -132,6 +168,39 @@ bool StreamDecoder::fetch(bool draining, bool& well) {
     if (!draining) return false;
   }
   return false;
+}
+
+namespace {
+
+/// Decoders that the thread has no use for just now, the last one used at the back.
+struct IdleDecoder {
+  std::shared_ptr<const StreamHeader> header;
+  std::unique_ptr<StreamDecoder> decoder;
+};
+thread_local std::vector<IdleDecoder> idle_decoders;
+constexpr size_t kMostIdle = 2;  // each holds the frame memory of its last stream
+
+}  // namespace
+
+KeptDecoder::KeptDecoder(const std::string& path, std::shared_ptr<const StreamHeader> header)
+    : header_(std::move(header)) {
+  const auto found = std::find_if(idle_decoders.begin(), idle_decoders.end(), [this](const IdleDecoder& idle) {
+    return idle.header == header_ || *idle.header == *header_;
+  });
+  if (found == idle_decoders.end()) {
+    decoder_ = std::make_unique<StreamDecoder>(path, *header_->parameters, 1);
+    return;
+  }
+  decoder_ = std::move(found->decoder);
+  idle_decoders.erase(found);
+  decoder_->flush();
+}
+
+KeptDecoder::~KeptDecoder() {
+  if (spoilt_) return;
+  decoder_->flush();  // gives the pictures back
+  if (idle_decoders.size() == kMostIdle) idle_decoders.erase(idle_decoders.begin());
+  idle_decoders.push_back({std::move(header_), std::move(decoder_)});
 }
 
 }  // namespace cstp

@@ -66,7 +66,9 @@ struct VideoReader::Impl {
   ReaderOptions options;
   Deadline deadline;
   std::optional<PacketSource> source;
-  std::optional<StreamDecoder> decoder;
+  std::optional<StreamDecoder> own;  ///< decoder of this read alone
+  std::optional<KeptDecoder> kept;   ///< or one that the thread keeps, where the index allows it
+  StreamDecoder* decoder = nullptr;  ///< of the two
   std::shared_ptr<const FrameIndex> index;
   PlaneCopier copier;
   PacketPtr packet = new_packet();
@@ -79,6 +81,7 @@ struct VideoReader::Impl {
   const FrameMemory* memory = nullptr;
 
   void open();
+  void start_decoder();
   void read_wanted();
   bool decode_run(const Run& run);
   void decode_all();
@@ -179,7 +182,7 @@ void VideoReader::Impl::take(const AVFrame& picture, int64_t frame, size_t begin
 
 /// @return false if the frames are not to be trusted: the decoder complained where a sequential decode might not have
 bool VideoReader::Impl::decode_run(const Run& run) {
-  if (run.start->packet > 0 && run.begin == 0) {
+  if (run.start->packet > 0 && run.begin == 0 && !kept) {
     // The first packet alone may have parameter sets and the encoder's version, after which decoders choose.
     if (!go_to(index->starts.front()) || !next_packet()) return false;
     decoder->send(packet.get(), [](const AVFrame&) {});
@@ -212,10 +215,21 @@ bool VideoReader::Impl::decode_run(const Run& run) {
   return decoder->send(nullptr, keep) && well;
 }
 
+/// As new, so that a read does not depend on those before.
+void VideoReader::Impl::start_decoder() {
+  kept.reset();
+  if (index->header && options.threads == 1) {
+    decoder = &kept.emplace(path, index->header).decoder();
+  } else {
+    decoder = &own.emplace(*source, options.threads);
+  }
+}
+
 /// The plain sequential decode, up to the last wanted frame.
 void VideoReader::Impl::decode_all() {
   restart();
-  decoder.emplace(*source, options.threads);
+  kept.reset();
+  decoder = &own.emplace(*source, options.threads);
   int64_t counted = 0;
   const auto keep = [&](const AVFrame& picture) {
     int64_t frame = counted++;
@@ -239,18 +253,20 @@ void VideoReader::Impl::decode_all() {
 void VideoReader::Impl::read_wanted() {
   deadline.start(options.deadline);
   if (!source) {
-    source.emplace(path, deadline);
+    source.emplace(path, deadline, index->header);
     position = 0;
   }
-  decoder.emplace(*source, options.threads);  // as new, so that a read does not depend on those before
+  start_decoder();
   if (index->matched) {
     for (const Run& run : plan_runs(*index, wanted)) {
       if (decode_run(run)) continue;
+      if (kept) kept->spoil();
       for (size_t i = run.begin; i < run.end; ++i) found[i].done = false;
       break;
     }
   }
   if (!complete()) decode_all();
+  kept.reset();  // back to the thread
   for (size_t i = 0; i < found.size(); ++i) {
     if (found[i].done) continue;
     throw DecodeError(cat(path, ": frame ", wanted[i], " of ", index->info.frames,
