@@ -71,8 +71,9 @@ int run_app(int argc, const char* const* argv) {
   app.fallthrough();
 
   std::vector<std::unique_ptr<Command>> commands;
-  for (const auto make : {make_train_command, make_eval_command, make_compare_command, make_retrieve_command,
-                          make_embed_command, make_inspect_command, make_synth_command, make_data_command}) {
+  for (const auto make :
+       {make_train_command, make_eval_command, make_compare_command, make_retrieve_command, make_embed_command,
+        make_inspect_command, make_synth_command, make_data_command, make_bench_command}) {
     commands.push_back(make(app));
   }
   try {

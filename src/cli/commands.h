@@ -49,6 +49,7 @@ std::unique_ptr<Command> make_retrieve_command(CLI::App& app);
 std::unique_ptr<Command> make_embed_command(CLI::App& app);
 std::unique_ptr<Command> make_inspect_command(CLI::App& app);
 std::unique_ptr<Command> make_synth_command(CLI::App& app);
+std::unique_ptr<Command> make_bench_command(CLI::App& app);
 std::unique_ptr<Command> make_data_command(CLI::App& app);
 /// One of `cstp data ...`: adds itself to that command.
 std::unique_ptr<Command> make_data_flow_command(CLI::App& data);

@@ -187,6 +187,7 @@ ClipLoader::ClipLoader(Setup setup) : impl_(new Impl{.setup = std::move(setup)})
   int64_t count = s.options.workers > 0 ? s.options.workers : std::max(1U, std::thread::hardware_concurrency());
   count = std::clamp<int64_t>(s.last - s.first, 0,
                               std::min(count, s.batch * s.options.prefetch));  // no more than can be busy
+  impl_->timing.threads = count;
   for (int64_t i = 0; i < count; ++i) impl_->workers.emplace_back([this] { impl_->work(); });
 }
 

@@ -104,9 +104,12 @@ int64_t set_compute_threads(int64_t threads, int64_t local_ranks) {
   return threads;
 }
 
-int64_t loader_workers(const LoaderOptions& options, const World& world) {
-  if (options.workers > 0 || world.local_size == 1) return options.workers;
+int64_t cores_of_rank(const World& world) {
   return std::max<int64_t>(1, std::max(1U, std::thread::hardware_concurrency()) / world.local_size);
+}
+
+int64_t loader_workers(const LoaderOptions& options, const World& world) {
+  return options.workers > 0 || world.local_size == 1 ? options.workers : cores_of_rank(world);
 }
 
 void to_channels_last(torch::nn::Module& module) {

@@ -22,8 +22,10 @@
 #include "cstp/engine/health.h"
 #include "cstp/engine/metrics.h"
 #include "cstp/engine/online_knn.h"
+#include "cstp/engine/stage_times.h"
 #include "cstp/sampling/label_histogram.h"
 #include "rank_start.h"
+#include "training_samples.h"
 
 namespace cstp {
 namespace fs = std::filesystem;
@@ -181,21 +183,9 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
                 journals_of_others);
   meet(world);  // nobody adds to a journal before all have read it
   OverlapHistogram histogram;
-  ClipLoader::Setup loading;
-  loading.dataset = &dataset;
-  loading.plan = [&](const VideoInfo& video, Rng& rng) { return objective.plan(as_seen(video, config.clip), rng); };
-  loading.finish = [&](Sample& sample) { objective.annotate(sample); };
-  loading.place = [&, b = batch_of_rank](int64_t n) {  // the n-th sample of this rank
-    return order.at(n / b * config.train.batch + world.rank * b + n % b);
-  };
-  loading.replacement = [&](const StreamPlace& place, int64_t attempt) { return order.replacement(place, attempt); };
-  loading.bad = &bad;
-  loading.seed = static_cast<uint64_t>(config.seed);
+  ClipLoader::Setup loading = training_samples(config, dataset, objective, order, bad, world);
   loading.first = step * batch_of_rank;
   loading.last = std::max(loading.first, length.last_step * batch_of_rank);
-  loading.batch = batch_of_rank;
-  loading.options = config.loader;
-  loading.options.workers = loader_workers(config.loader, world);
   ViewStream stream(
       loading,
       {.device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last});
@@ -226,7 +216,6 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     newest = take_from_first(newest, world);
   };
   int64_t clips = 0;
-  double waited = 0;
   const int64_t first_step = step;
   objective.set_train_mode();
 
@@ -234,18 +223,25 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   for (const auto& [name, parameter] : objective.trainable()) parameters.push_back(parameter);
   GradientSync gradients(parameters, world);
   AgreedFlag stop(world);
+  StageClock clock(stream);
+  StageTimes reported;
   bool stopping = false;  // read once a step: a signal must not fall between the save and the loop's end
   while (step < length.last_step && !stopping) {
+    clock.enter(&StageTimes::gather);
     const ViewBatch batch = stream.next();
+    clock.enter(&StageTimes::forward);
     optimizer.zero_grad();
     if (world.size > 1) seed_step(config.seed, step, world.rank);
     LossTerms terms;
     with_precision(bf16, device, [&] { terms = objective.loss(batch); });
+    clock.enter(&StageTimes::backward);
     gradients.expect_backward();
     terms.total.backward();
+    clock.enter(&StageTimes::update);
     const double lr = learning_rate(config.schedule, epoch_at(step), config.train.epochs);
     const at::Tensor norm = optimizer.step(lr);
     objective.after_step();
+    clock.enter(&StageTimes::rest);
     metrics.add(terms, norm, batch.views.size(0));
     window.add(terms.embeddings, batch.videos());
     clips += batch.views.size(0) * world.size;
@@ -256,11 +252,12 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     stopping = stop.ask(stop_requested.load());
     const bool end = step == length.last_step || stopping;
     if (step % config.train.log_every == 0 || end) {
-      const double wait = stream.wait_seconds() - waited;
-      waited = stream.wait_seconds();
+      const StageTimes times = clock.now();
       const Health health = window.measure();
       if (world.size > 1) bad.learn(join_texts(bad.newly_bad(), world));
-      std::string extra = cat(health.json(), ",\"wait_seconds\":", number_text(wait), ",\"bad_videos\":", bad.count());
+      std::string extra =
+          cat(health.json(), ",\"stages\":", times.since(reported).json(), ",\"bad_videos\":", bad.count());
+      reported = times;
       std::string note = health.line();
       if (knn && !stopping && knn_is_due(config.train, step, length.last_step)) {
         metrics.require_finite(step, newest);
@@ -289,6 +286,10 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   }
   if (bad.count() > 0 && world.is_first())
     log::warning("bad videos: ", bad.count(), " of ", count_text(videos), ", each replaced");
+  if (step > first_step) {
+    const StageTimes times = clock.now();
+    log::info(stage_text(times), "; ", stage_advice(times, cores_of_rank(world)));
+  }
   result.steps = step;
   result.epochs = epoch_at(step);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -42,6 +42,31 @@ TEST(TrainCommand, PrintsOneDocumentAndWritesACheckpoint) {
   EXPECT_TRUE(std::filesystem::exists(program.path("run/metrics.jsonl")));
   EXPECT_TRUE(std::filesystem::exists(program.path("run/config.yaml")));
   EXPECT_THAT(outcome.err, HasSubstr("labels drawn: "));
+  EXPECT_THAT(outcome.err, HasSubstr("step: forward "));
+  EXPECT_THAT(outcome.err, HasSubstr("waiting for data "));
+}
+
+TEST(BenchCommand, MeasuresLoadingAndStepApartAndTogether) {
+  const Program program;
+  program.make_videos();
+  const Outcome outcome = program.run_tiny("bench", {"--json", "--seconds", "0.2"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto json = outcome.json();
+  EXPECT_GT(json["loading_clips_per_second"], 0);
+  EXPECT_GT(json["step_clips_per_second"], 0);
+  // Both stages share the machine, so that together they are slower than either; a busy machine may blur that.
+  EXPECT_LT(json["together_clips_per_second"],
+            2 * std::min(json["loading_clips_per_second"].get<double>(), json["step_clips_per_second"].get<double>()));
+  EXPECT_EQ(json["loading"]["forward"], 0);
+  EXPECT_GT(json["loading"]["decode"], 0);
+  EXPECT_GT(json["step"]["backward"], 0);
+  EXPECT_EQ(json["step"]["wait"], 0);
+  EXPECT_FALSE(json["advice"].get<std::string>().empty());
+  EXPECT_FALSE(std::filesystem::exists(program.path("run")));
+
+  const Outcome text = program.run_tiny("bench", {"--seconds", "0.1"});
+  EXPECT_THAT(text.out, HasSubstr("clips/s     loading alone "));
+  EXPECT_THAT(text.out, HasSubstr("\nadvice      "));
 }
 
 TEST(TrainCommand, DryRunPrintsTheRecipeAndTouchesNothing) {

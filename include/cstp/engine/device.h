@@ -31,6 +31,9 @@ void with_precision(bool bf16, c10::Device device, const std::function<void()>& 
 /// this machine. Bits of CPU results depend on it.
 int64_t set_compute_threads(int64_t threads, int64_t local_ranks = 1);
 
+/// Cores of this machine, shared by its ranks.
+int64_t cores_of_rank(const World& world);
+
 /// Decoding threads of this rank: 0 = cores, shared by the ranks of this machine.
 int64_t loader_workers(const LoaderOptions& options, const World& world);
 

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Our speed beside everybody else's, measured in turn in one session; prints ratios. Each rival runs in an environment of its
+# own (.venv-bench), over the same lists, which are made here.
+#
+# usage: scripts/benchmark.sh [loader]... [--json FILE] [--rounds N] [--out DIR]
+#   loader   two clips of 16 frames out of a video file, cropped and resized; rivals: torchcodec, decord, PyAV, OpenCV
+#   --rounds times that everybody has a turn; default: 5. Medians over rounds are printed, ratios are taken within a round.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/versions.sh
+
+parts=() json= rounds=5 out=runs/benchmark
+while [ $# -gt 0 ]; do
+  case $1 in
+    loader) parts+=("$1") ;;
+    --json) json=$2; shift ;;
+    --rounds) rounds=$2; shift ;;
+    --out) out=$2; shift ;;
+    *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
+[ ${#parts[@]} -gt 0 ] || parts=(loader)
+mkdir -p "$out"
+
+scripts/install_dependencies.sh --bench
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+python=.venv-bench/bin/python
+if [ ! -f .venv-bench/rivals ] || [ "$(cat .venv-bench/rivals)" != "${CSTP_RIVALS[*]}" ]; then
+  rm -rf .venv-bench
+  python3 -m venv .venv-bench
+  # PyTorch is there already, 5 GB of it: the rivals use the same.
+  for site in .venv/lib/python3*/site-packages; do (cd "$site" && pwd); done > "$(echo .venv-bench/lib/python3*/site-packages)/project.pth"
+  echo "installing the rivals into .venv-bench"
+  .venv-bench/bin/pip install --quiet --disable-pip-version-check "${CSTP_RIVALS[@]}"
+  echo "${CSTP_RIVALS[*]}" > .venv-bench/rivals
+fi
+
+# videos NAME SIZE: four of 10 s at 30 fps as the web has them: H.264, a key frame every 250 frames, three B-frames
+videos() {
+  mkdir -p "$out/videos"
+  local i=0 source file
+  for source in "testsrc2=size=$2:rate=30" "mandelbrot=size=$2:rate=30" "life=size=$2:rate=30:mold=10:ratio=0.1:seed=7" "testsrc=size=$2:rate=30,rotate=t/3"; do
+    file=$out/videos/$1_$((i++)).mp4
+    [ -f "$file" ] || { ffmpeg -v error -y -f lavfi -i "$source,noise=alls=6:allf=t:all_seed=5,format=yuv420p" -t 10 -c:v libx264 -preset medium \
+      -crf 23 -g 250 -bf 3 -threads 1 "$file.part.mp4" && mv "$file.part.mp4" "$file"; }
+  done
+}
+
+bench_loader() {
+  scripts/build.sh release bench_loader
+  videos 240p 320x240
+  videos 720p 1280x720
+  local rivals=(torchcodec_exact torchcodec_approximate decord pyav opencv)
+  local set count
+  for set in 240p 720p; do
+    count=$([ $set = 240p ] && echo 16 || echo 4)   # pairs a round
+    build/bench_loader --make-pairs $((count * rounds)) --seed 1 "$out"/videos/${set}_?.mp4 > "$out/pairs_$set.jsonl"
+    : > "$out/loader_$set.jsonl"
+    for round in $(seq 0 $((rounds - 1))); do
+      local part=(--pairs "$out/pairs_$set.jsonl" --first $((round * count)) --count "$count") dump=()
+      [ "$round" != 0 ] || { dump=(--dump "$out/views_$set"); mkdir -p "$out/views_$set"; }
+      {
+        build/bench_loader "${part[@]}" ${dump:+--dump "$out/views_$set/cstp.rgb"}
+        build/bench_loader "${part[@]}" --limit
+        $python tools/peers/loader.py "${part[@]}" "${dump[@]}" "${rivals[@]}" "${rivals[@]/%/_apart}"
+      } | sed "s/^{/{\"round\":$round,\"set\":\"$set\",/" >> "$out/loader_$set.jsonl"
+      echo "loader, $set: round $((round + 1)) of $rounds"
+    done
+  done
+  $python tools/peers/summary.py loader --views "$out"/views_240p "$out"/views_720p -- \
+    "$out"/loader_240p.jsonl "$out"/loader_720p.jsonl > "$out/loader.json"
+}
+
+for part in "${parts[@]}"; do "bench_$part"; done
+$python tools/peers/summary.py print ${json:+--json "$json"} -- $(printf "$out/%s.json " "${parts[@]}")

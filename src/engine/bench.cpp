@@ -1,0 +1,151 @@
+#include "cstp/engine/bench.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "cstp/core/text.h"
+#include "cstp/engine/device.h"
+#include "cstp/engine/optimizer.h"
+#include "training_samples.h"
+
+namespace cstp {
+namespace {
+
+constexpr int64_t kWarmUp = 3;  // steps: first use of kernels and memory, first videos
+
+/// A training run without an end, which nobody keeps.
+class Bench {
+ public:
+  Bench(const RunConfig& config, const Dataset& dataset, Objective& objective)
+      : config_(config),
+        objective_(objective),
+        device_(select_device(config.train.device)),
+        optimizer_(at_home(objective, device_, config), config.optimizer),
+        order_(static_cast<uint64_t>(config.seed), std::ssize(dataset.videos), config.train.batch),
+        bad_("", std::ssize(dataset.videos), config.data.max_bad) {
+    set_compute_threads(config.train.threads);
+    ClipLoader::Setup loading = training_samples(config, dataset, objective, order_, bad_, {});
+    constexpr int64_t kEndless = int64_t{1} << 40;
+    loading.last = kEndless;
+    stream_.emplace(std::move(loading), ViewOutput{.device = device_,
+                                                   .size = config.clip.size,
+                                                   .input = config.input,
+                                                   .channels_last = config.train.channels_last});
+    objective.set_train_mode();
+  }
+
+  struct Measured {
+    double clips_per_second = 0;
+    StageTimes times;
+  };
+
+  Measured load(double seconds) {
+    return measure(seconds, [this](StageClock& clock) {
+      clock.enter(&StageTimes::gather);
+      batch_ = stream_->next();
+      clock.enter(&StageTimes::rest);
+    });
+  }
+  Measured step(double seconds) {
+    return measure(seconds, [this](StageClock& clock) { step_on(clock); });
+  }
+  Measured both(double seconds) {
+    return measure(seconds, [this](StageClock& clock) {
+      clock.enter(&StageTimes::gather);
+      batch_ = stream_->next();
+      step_on(clock);
+    });
+  }
+  int64_t views() const { return batch_.views.size(0) / batch_.videos(); }
+
+ private:
+  static std::vector<std::pair<std::string, at::Tensor>> at_home(Objective& objective, c10::Device device,
+                                                                 const RunConfig& config) {
+    objective.to(device);
+    if (config.train.channels_last) to_channels_last(objective);
+    return objective.trainable();
+  }
+
+  void step_on(StageClock& clock) {
+    clock.enter(&StageTimes::forward);
+    optimizer_.zero_grad();
+    LossTerms terms;
+    with_precision(config_.train.precision == "bf16", device_, [&] { terms = objective_.loss(batch_); });
+    clock.enter(&StageTimes::backward);
+    terms.total.backward();
+    clock.enter(&StageTimes::update);
+    optimizer_.step(learning_rate(config_.schedule, 0, config_.train.epochs));
+    objective_.after_step();
+    clock.enter(&StageTimes::rest);
+  }
+
+  template <class Do>
+  Measured measure(double seconds, const Do& do_once) {
+    StageClock clock(*stream_);
+    StageTimes start;
+    int64_t clips = 0;
+    for (int64_t n = 0;; ++n) {
+      do_once(clock);
+      const StageTimes now = clock.now();
+      if (n < kWarmUp) {
+        start = now;
+        continue;
+      }
+      clips += batch_.views.size(0);
+      const double spent = now.since(start).wall();
+      if (spent >= seconds) {
+        if (device_.is_cuda()) torch::cuda::synchronize();
+        const StageTimes times = clock.now().since(start);
+        return {static_cast<double>(clips) / times.wall(), times};
+      }
+    }
+  }
+
+  const RunConfig& config_;
+  Objective& objective_;
+  c10::Device device_;
+  Optimizer optimizer_;
+  EpochOrder order_;
+  BadVideos bad_;
+  std::optional<ViewStream> stream_;
+  ViewBatch batch_;
+};
+
+}  // namespace
+
+BenchResult bench(const RunConfig& config, const Dataset& dataset, Objective& objective, double seconds) {
+  Bench run(config, dataset, objective);
+  BenchResult result;
+  const Bench::Measured loading = run.load(seconds), step = run.step(seconds), both = run.both(seconds);
+  result.loading = loading.clips_per_second;
+  result.step = step.clips_per_second;
+  result.together = both.clips_per_second;
+  result.loader_alone = loading.times;
+  result.step_alone = step.times;
+  result.both = both.times;
+  result.views = run.views();
+  result.advice = stage_advice(both.times, cores_of_rank({}));
+  return result;
+}
+
+std::string bench_text(const BenchResult& result) {
+  const auto share = [](double part, double whole) {
+    return cat(std::llround(100 * part / std::max(whole, 1e-9)), " %");
+  };
+  const StageTimes& loader = result.loader_alone;
+  const StageTimes& step = result.step_alone;
+  const double work = step.forward + step.backward + step.update;
+  return cat("clips/s     loading alone ", std::llround(result.loading), ", step alone ", std::llround(result.step),
+             ", together ", std::llround(result.together), " (", result.views, " clips a video)\nloading     ",
+             loader.threads, loader.threads == 1 ? " thread: open " : " threads: open ",
+             share(loader.open, loader.loading()), ", plan ", share(loader.plan, loader.loading()), ", decode ",
+             share(loader.decode, loader.loading()), ", render ", share(loader.render, loader.loading()),
+             "\nstep        forward ", share(step.forward, work), ", backward ", share(step.backward, work),
+             ", update ", share(step.update, work), "\ntogether    ", stage_text(result.both), "\nadvice      ",
+             result.advice, '\n');
+}
+
+}  // namespace cstp

@@ -1,0 +1,30 @@
+#include "training_samples.h"
+
+#include "cstp/engine/device.h"
+#include "cstp/engine/features.h"
+
+namespace cstp {
+
+ClipLoader::Setup training_samples(const RunConfig& config, const Dataset& dataset, Objective& objective,
+                                   const EpochOrder& order, BadVideos& bad, const World& world) {
+  ClipLoader::Setup loading;
+  loading.dataset = &dataset;
+  loading.plan = [&config, &objective](const VideoInfo& video, Rng& rng) {
+    return objective.plan(as_seen(video, config.clip), rng);
+  };
+  loading.finish = [&objective](Sample& sample) { objective.annotate(sample); };
+  loading.batch = config.train.batch / world.size;
+  loading.place = [&order, all = config.train.batch, own = loading.batch, rank = world.rank](int64_t n) {
+    return order.at(n / own * all + rank * own + n % own);  // the n-th sample of this rank
+  };
+  loading.replacement = [&order](const StreamPlace& place, int64_t attempt) {
+    return order.replacement(place, attempt);
+  };
+  loading.bad = &bad;
+  loading.seed = static_cast<uint64_t>(config.seed);
+  loading.options = config.loader;
+  loading.options.workers = loader_workers(config.loader, world);
+  return loading;
+}
+
+}  // namespace cstp
