@@ -54,18 +54,28 @@ struct VideoCache::Video {
 };
 
 OpenVideo VideoCache::open(const std::string& path, const ReaderOptions& options) {
-  const auto opened_from = [](const std::shared_ptr<const Video>& video) -> OpenVideo {
-    return {video->info, [video](std::span<const int64_t> numbers, const FrameMemory& memory) {
-              return video->read(numbers, memory);
-            }};
-  };
+  bool too_bad = false;
   {
     const std::lock_guard lock(mutex_);
     const auto found = videos_.find(path);
     if (found != videos_.end() && found->second) return opened_from(found->second);
-    if (found != videos_.end()) return open_(path, options);
+    too_bad = found != videos_.end();
   }
   OpenVideo opened = open_(path, options);
+  if (too_bad) return opened;
+  // Decoded when frames are first asked for, so that its time counts as decoding.
+  return {opened.info, [this, path, options, opened](std::span<const int64_t> numbers, const FrameMemory& memory) {
+            return keep(path, options, opened).read(numbers, memory);
+          }};
+}
+
+OpenVideo VideoCache::opened_from(const std::shared_ptr<const Video>& video) {
+  return {video->info, [video](std::span<const int64_t> numbers, const FrameMemory& memory) {
+            return video->read(numbers, memory);
+          }};
+}
+
+OpenVideo VideoCache::keep(const std::string& path, const ReaderOptions& options, OpenVideo opened) {
   const int64_t bytes = opened.info.frames * opened.info.width * opened.info.height * 3 / 2;
   if (!reserve(bytes)) return opened;
   std::shared_ptr<const Video> video;

@@ -22,12 +22,15 @@ class VideoCache {
   /// @param bytes of planes that may be kept; a video of more than a sixteenth of it is not
   VideoCache(int64_t bytes, Open open) : limit_(bytes), open_(std::move(open)) {}
 
-  /// From memory; else opened, decoded whole and kept where there is room. A video that does not decode whole is not
-  /// kept, and reads of it behave as without a cache.
+  /// From memory; else opened, and by its first read decoded whole and kept where there is room. A video that does not
+  /// decode whole is not kept, and reads of it behave as without a cache.
   OpenVideo open(const std::string& path, const ReaderOptions& options);
 
  private:
   struct Video;
+  static OpenVideo opened_from(const std::shared_ptr<const Video>& video);
+  /// The video as it is read from now on: from memory, where it fits.
+  OpenVideo keep(const std::string& path, const ReaderOptions& options, OpenVideo opened);
   bool reserve(int64_t bytes);
   void give_back(int64_t bytes);
 
