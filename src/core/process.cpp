@@ -2,6 +2,10 @@
 
 #include <sys/resource.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace cstp {
 namespace {
 
@@ -18,6 +22,14 @@ double seconds(const timeval& time) {
 }  // namespace
 
 int64_t peak_memory_bytes() { return int64_t{1024} * usage_now().ru_maxrss; }
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);  // blocks of their own are unmapped when they are freed
+  constexpr int kNever = 2147483647;
+  mallopt(M_TRIM_THRESHOLD, kNever);
+#endif
+}
 
 double cpu_seconds() {
   const rusage usage = usage_now();

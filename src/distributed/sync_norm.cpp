@@ -5,6 +5,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/distributed/collectives.h"
+#include "fused_norm.h"
 #include "held_world.h"
 
 namespace cstp {
@@ -130,7 +131,15 @@ at::Tensor Norm1dImpl::forward(const at::Tensor& x) {
   return train_over_ranks(*this, x, world_);
 }
 
+at::Tensor Norm3dImpl::relu(const at::Tensor& x, const at::Tensor& addend) {
+  if (world_.size == 1 && can_fuse_norm(*this, x, addend)) return fused_norm(*this, x, addend, /*relu=*/true);
+  at::Tensor y = Norm3dImpl::forward(x);
+  if (addend.defined()) y += addend;
+  return y.relu_();
+}
+
 at::Tensor Norm3dImpl::forward(const at::Tensor& x) {
+  if (world_.size == 1 && can_fuse_norm(*this, x, {})) return fused_norm(*this, x, {}, /*relu=*/false);
   if (world_.size == 1 || !is_training()) return BatchNorm3dImpl::forward(x);
   return train_over_ranks(*this, x, world_);
 }

@@ -57,8 +57,11 @@ class C3d : public Backbone {
         if (name == nullptr) break;
         torch::nn::Sequential conv(
             torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, 3).padding(1)));  // with bias, before a norm too
-        if (norm) conv->push_back(Norm3d(out));
-        conv->push_back(make_relu());
+        if (norm) {
+          conv->push_back(NormRelu(out));
+        } else {
+          conv->push_back(make_relu());
+        }
         groups_[k].push_back(register_module(name, conv));
         in = out;
       }

@@ -3,6 +3,7 @@
 #pragma once
 #include <ATen/ATen.h>
 #include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/pimpl.h>
 
@@ -45,6 +46,14 @@ inline at::Tensor max_pool_same(const at::Tensor& x, const Size3& kernel, const 
 
 inline torch::nn::ReLU make_relu() { return torch::nn::ReLU(torch::nn::ReLUOptions().inplace(true)); }
 
+/// relu(chain(x) + addend()), where the chain ends in a norm.
+template <class Addend>
+at::Tensor forward_and_add(torch::nn::SequentialImpl& chain, at::Tensor x, const Addend& addend) {
+  const size_t last = chain.size() - 1;
+  for (size_t i = 0; i < last; ++i) x = (chain.begin() + static_cast<std::ptrdiff_t>(i))->forward(x);
+  return chain.at<Norm3dImpl>(last).relu(x, addend());
+}
+
 /// t x 1 x 1 convolution (1 x 1 x 1 among them), computed as a t x 1 one over [N,C,T,H*W], which is a view. LibTorch's
 /// CPU path for the 3D form unfolds the input (5 times slower, measured) and loses the channels-last order. Its
 /// parameter keeps the 3D shape.
@@ -81,7 +90,7 @@ class FactorisedConvImpl : public torch::nn::Module {
     register_module("1", norm_);
     register_module("3", temporal_);
   }
-  at::Tensor forward(const at::Tensor& x) { return temporal_(norm_(spatial_(x)).relu_()); }
+  at::Tensor forward(const at::Tensor& x) { return temporal_(norm_->relu(spatial_(x))); }
 
  private:
   torch::nn::Conv3d spatial_;

@@ -94,18 +94,24 @@ ModelProfile profile_model(const ModelOptions& options, int64_t frames, int64_t 
     maps = twin->stages(torch::zeros({1, 3, frames, size, size}));
     calls = LayerRecorder::calls();
   }
-  // A backbone runs its layers in the order in which it registered them; shapes would tell if one did not.
+  // Layers run in the order in which they were registered, but for the norm before a sum, which runs after the
+  // shortcut. It is taken for the shortcut's last norm, whose output has the same shape.
   const auto parameters = full->named_parameters();
   const auto thin = twin->named_parameters();
-  size_t next = 0;
+  std::vector<bool> seen(calls.size());
   for (const auto& item : parameters) {
     constexpr std::string_view kWeight = ".weight";
     if (!item.key().ends_with(kWeight)) continue;
     const at::Tensor* thin_weight = thin.find(item.key());
-    check(thin_weight != nullptr && next < calls.size(), "profile_model: a layer was not seen");
-    const LayerCall& call = calls[next++];
-    check(call.norm == (thin_weight->dim() == 1) && call.output[0] == thin_weight->size(0),
-          "profile_model: layers run in another order than they are registered in");
+    check(thin_weight != nullptr, "profile_model: the thin twin lacks a layer");
+    const auto fits = [&](size_t i) {
+      return !seen[i] && calls[i].norm == (thin_weight->dim() == 1) && calls[i].output[0] == thin_weight->size(0);
+    };
+    size_t next = 0;
+    while (next < calls.size() && !fits(next)) ++next;
+    check(next < calls.size(), "profile_model: a layer was not seen");
+    seen[next] = true;
+    const LayerCall& call = calls[next];
     const std::string name = item.key().substr(0, item.key().size() - kWeight.size());
     LayerProfile& layer = profile.layers.emplace_back(describe(name, item.value(), call));
     if (const at::Tensor* bias = parameters.find(name + ".bias")) layer.parameters += bias->numel();
@@ -113,7 +119,7 @@ ModelProfile profile_model(const ModelOptions& options, int64_t frames, int64_t 
     profile.statistics += layer.statistics;
     profile.multiply_adds += layer.multiply_adds;
   }
-  check(next == calls.size() && profile.parameters == parameter_count(*full),
+  check(std::ranges::count(seen, false) == 0 && profile.parameters == parameter_count(*full),
         "profile_model: a layer was counted twice or not at all");
   const std::vector<int64_t> channels = full->stage_channels();
   for (size_t k = 0; k < maps.size(); ++k) {

@@ -8,6 +8,7 @@
 // each.
 #include <torch/nn/init.h>
 #include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/pooling.h>
 
 #include <array>
@@ -53,8 +54,7 @@ class BasicBlockImpl : public torch::nn::Module {
     const int64_t block_mid = factorised_mid(in, out, kKernel);
     const Size3 strides = {conv == Conv::spatial ? 1 : stride, stride, stride};
     push_conv(conv1_, conv, in, out, strides, block_mid);
-    conv1_->push_back(Norm3d(out));
-    conv1_->push_back(make_relu());
+    conv1_->push_back(NormRelu(out));
     push_conv(conv2_, conv, out, out, {1, 1, 1}, block_mid);
     conv2_->push_back(Norm3d(out));
     register_module("conv1", conv1_);
@@ -71,9 +71,8 @@ class BasicBlockImpl : public torch::nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    at::Tensor y = conv2_->forward(conv1_->forward(x));
-    y += downsample_->is_empty() ? x : downsample_->forward(x);
-    return y.relu_();
+    return forward_and_add(*conv2_, conv1_->forward(x),
+                           [&] { return downsample_->is_empty() ? x : downsample_->forward(x); });
   }
 
  private:
@@ -103,8 +102,8 @@ class BottleneckImpl : public torch::nn::Module {
 
   /// @param kernel of the first convolution in time
   BottleneckImpl(int64_t in, int64_t mid, int64_t kernel, int64_t stride)
-      : conv1_(TemporalConv(in, mid, kernel, 1), Norm3d(mid), make_relu()),
-        conv2_(make_conv(mid, mid, {1, 3, 3}, {1, stride, stride}), Norm3d(mid), make_relu()),
+      : conv1_(TemporalConv(in, mid, kernel, 1), NormRelu(mid)),
+        conv2_(make_conv(mid, mid, {1, 3, 3}, {1, stride, stride}), NormRelu(mid)),
         conv3_(TemporalConv(mid, kExpansion * mid, 1, 1), Norm3d(kExpansion * mid)) {
     register_module("conv1", conv1_);
     register_module("conv2", conv2_);
@@ -121,9 +120,8 @@ class BottleneckImpl : public torch::nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    at::Tensor y = conv3_->forward(conv2_->forward(conv1_->forward(x)));
-    y += downsample_->is_empty() ? x : downsample_->forward(x);
-    return y.relu_();
+    return forward_and_add(*conv3_, conv2_->forward(conv1_->forward(x)),
+                           [&] { return downsample_->is_empty() ? x : downsample_->forward(x); });
   }
 
  private:
@@ -198,12 +196,11 @@ class ResNet3d final : public Backbone {
     } else {
       const int64_t mid = stem == Stem::factorised ? factorised_mid(3, out, {3, 7, 7}) : scaled_channels(45, width);
       stem_->push_back(make_conv(3, mid, {1, 7, 7}, stride));
-      stem_->push_back(Norm3d(mid));
-      stem_->push_back(make_relu());
+      stem_->push_back(NormRelu(mid));
+      stem_->push_back(torch::nn::Identity());  // torchvision's ReLU: the names of the others count it
       stem_->push_back(TemporalConv(mid, out, 3, 1));
     }
-    stem_->push_back(Norm3d(out));
-    stem_->push_back(make_relu());
+    stem_->push_back(NormRelu(out));
     if (stem == Stem::full7_pool) {
       stem_->push_back(torch::nn::MaxPool3d(torch::nn::MaxPool3dOptions(3).stride(2).padding(1)));
     }

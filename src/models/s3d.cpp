@@ -90,8 +90,7 @@ class Parts {
   Chain unit(const Conv& conv, int64_t out) const {
     Chain chain;
     chain->push_back(conv);
-    chain->push_back(Norm3d(torch::nn::BatchNormOptions(out).eps(gated_ ? 1e-5 : 1e-3)));
-    chain->push_back(make_relu());
+    chain->push_back(NormRelu(torch::nn::BatchNormOptions(out).eps(gated_ ? 1e-5 : 1e-3)));
     return chain;
   }
   Chain pointwise(int64_t in, int64_t out) const { return unit(TemporalConv(in, out, 1, 1), out); }

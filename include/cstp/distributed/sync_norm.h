@@ -1,5 +1,6 @@
-/// Batch norm whose statistics are those of the global batch. On one rank it is LibTorch's batch norm to the bit, and
-/// its parameters and buffers have the same names; so a checkpoint does not know how many ranks wrote it.
+/// Batch norm whose statistics are those of the global batch. On one rank it is LibTorch's batch norm, in fewer passes
+/// over memory where it can be (src/distributed/fused_norm.h), and its parameters and buffers have the same names; so a
+/// checkpoint does not know how many ranks wrote it.
 ///
 /// Every norm of a model is one of these: a plain torch::nn::BatchNorm would see its own rank's rows alone.
 #pragma once
@@ -43,8 +44,18 @@ class Norm3dImpl : public torch::nn::BatchNorm3dImpl, public SyncedNorm {
  public:
   explicit Norm3dImpl(const torch::nn::BatchNormOptions& wanted) : BatchNorm3dImpl(wanted) {}
   at::Tensor forward(const at::Tensor& x);
+  /// relu(forward(x) + addend). @param addend as x, or undefined
+  at::Tensor relu(const at::Tensor& x, const at::Tensor& addend = {});
 };
 TORCH_MODULE(Norm3d);
+
+/// A norm and the ReLU behind it, as one link of a chain.
+class NormReluImpl : public Norm3dImpl {
+ public:
+  explicit NormReluImpl(const torch::nn::BatchNormOptions& wanted) : Norm3dImpl(wanted) {}
+  at::Tensor forward(const at::Tensor& x) { return relu(x); }
+};
+TORCH_MODULE(NormRelu);
 
 /// From now on every norm below `module` uses the statistics of all ranks; with a world of one, its own again.
 void synchronize_norms(const torch::nn::Module& module, const World& world);
