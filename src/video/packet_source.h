@@ -1,9 +1,11 @@
 /// The packets of a file's first video stream, in file order, as a plain sequential decode would get them.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "ffmpeg.h"
+#include "range_input.h"
 
 namespace cstp {
 
@@ -30,10 +32,12 @@ class PacketSource {
  private:
   void open();
   void open_filter();
+  std::string open_input(AVFormatContext& context);
   bool read(AVPacket& packet);
 
   std::string path_;
   Deadline& deadline_;
+  std::unique_ptr<RangeInput> input_;  ///< of a packed video; outlives format_
   FormatPtr format_;
   FilterPtr filter_;
   AVStream* stream_ = nullptr;
