@@ -1,6 +1,7 @@
 # Third-party libraries as imported targets. Each has one door in the code (see README, "Map of the code").
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ffmpeg REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
+pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 find_package(yaml-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)

@@ -10,6 +10,7 @@ CSTP_PACKAGES=(
   g++ cmake ninja-build mold ccache pkg-config git ca-certificates
   python3 python3-venv
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+  libarchive-dev
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libopencv-video-dev
   libyaml-cpp-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
   libgloo-dev   # headers alone: LibTorch contains the code

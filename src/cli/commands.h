@@ -53,6 +53,7 @@ std::unique_ptr<Command> make_bench_command(CLI::App& app);
 std::unique_ptr<Command> make_data_command(CLI::App& app);
 /// One of `cstp data ...`: adds itself to that command.
 std::unique_ptr<Command> make_data_flow_command(CLI::App& data);
+std::unique_ptr<Command> make_data_pack_command(CLI::App& data);
 
 /// Adds --gpus and --ranks to a command whose work ranks can share.
 void add_launch_options(CLI::App& command, CommonOptions& options);

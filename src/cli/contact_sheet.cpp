@@ -103,7 +103,7 @@ void draw_pair(Picture& sheet, const Sample& sample, const std::string& name, in
 Picture contact_sheet(const RunConfig& config, const Dataset& dataset, const Objective& objective, int64_t count) {
   const auto videos = static_cast<int64_t>(dataset.videos.size());
   if (videos == 0) throw DataError(cat(dataset.name, ": holds no videos; nothing to draw"));
-  const EpochOrder order(static_cast<uint64_t>(config.seed), videos, config.train.batch);
+  const EpochOrder order = training_order(config.data, dataset, static_cast<uint64_t>(config.seed), config.train.batch);
   Picture sheet(kWidth, count * kRowHeight + kMargin);
   int64_t drawn = 0;
   std::string cause;

@@ -10,9 +10,9 @@ namespace {
 class DataCommand final : public Command {
  public:
   explicit DataCommand(CLI::App& parent) {
-    app = parent.add_subcommand("data", "prepare a data set: optical flow of its videos");
+    app = parent.add_subcommand("data", "prepare a data set: optical flow of its videos, packed copies of them");
     app->require_subcommand(1);
-    for (const auto make : {make_data_flow_command}) actions_.push_back(make(*app));
+    for (const auto make : {make_data_flow_command, make_data_pack_command}) actions_.push_back(make(*app));
   }
 
   ExitCode run() override {

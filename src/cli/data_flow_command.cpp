@@ -8,31 +8,10 @@
 #include "cstp/core/text.h"
 #include "cstp/data/flow_dump.h"
 #include "cstp/engine/trainer.h"
+#include "progress_line.h"
 
 namespace cstp {
 namespace {
-
-/// A line now and then: in place on a terminal, else every half minute.
-class FlowProgress {
- public:
-  ~FlowProgress() { log::status_line(""); }
-  void show(int64_t done, int64_t all) {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    const std::string line =
-        cat("flow  ", bar_text(done, all), "  ", count_text(done), "/", count_text(all), " videos  ETA ",
-            duration_text(seconds / static_cast<double>(done) * static_cast<double>(all - done)));
-    if (log::has_terminal()) {
-      log::status_line(line);
-    } else if (now - spoken_ > std::chrono::seconds(30)) {
-      log::info(line);
-      spoken_ = now;
-    }
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), spoken_ = start_;
-};
 
 class DataFlowCommand final : public Command {
  public:
@@ -70,7 +49,7 @@ class DataFlowCommand final : public Command {
   ExitCode run() override {
     const double max_bad = list_videos();
     take_shard();
-    FlowProgress progress;
+    ProgressLine progress("flow");
     setup_.progress = [&](int64_t done, int64_t all) { progress.show(done, all); };
     setup_.stop = stop_is_requested;
     const auto start = std::chrono::steady_clock::now();

@@ -15,7 +15,7 @@ std::vector<StsCard> make_sts_cards(const RunConfig& config, const Dataset& data
                                     bool answers, int64_t count) {
   const auto videos = static_cast<int64_t>(dataset.videos.size());
   if (videos == 0) throw DataError(cat(dataset.name, ": holds no videos; nothing to draw"));
-  const EpochOrder order(static_cast<uint64_t>(config.seed), videos, 1);
+  const EpochOrder order = training_order(config.data, dataset, static_cast<uint64_t>(config.seed), 1);
   const ViewOutput output{.device = answers ? select_device(config.train.device) : c10::Device(c10::kCPU),
                           .size = config.clip.size,
                           .input = config.input,

@@ -13,6 +13,7 @@
 #include "cstp/core/log.h"
 #include "cstp/core/random.h"
 #include "cstp/core/text.h"
+#include "cstp/video/packed_path.h"
 #include "formats.h"
 
 namespace cstp {
@@ -23,6 +24,7 @@ Dataset read_list_format(const DataOptions& options, Split split);
 Dataset read_ucf101_format(const DataOptions& options, Split split);
 Dataset read_hmdb51_format(const DataOptions& options, Split split);
 Dataset read_kinetics_format(const DataOptions& options, Split split);
+Dataset read_packed_format(const DataOptions& options, Split split);
 
 namespace {
 
@@ -36,6 +38,7 @@ constexpr FormatRow kFormats[] = {
     {"hmdb51", read_hmdb51_format, "CLASS_test_splitN.txt, splits 1 to 3"},
     {"kinetics", read_kinetics_format,
      "csv of label, youtube_id, time_start, time_end, split; absent videos are counted"},
+    {"packed", read_packed_format, "root/index.jsonl and root/shard-*.tar, written by cstp data pack"},
 };
 
 std::vector<std::string> format_names() {
@@ -65,6 +68,9 @@ void DataOptions::bind(Fields& f) {
   f.choice("on_bad_video", on_bad_video, {"replace", "error"},
            "training: what to do with a video that cannot be decoded");
   f.number("max_bad", max_bad, {.min = 0, .max = 1}, "share of the videos that may prove bad before training stops");
+  f.integer(
+      "shuffle_buffer", shuffle_buffer, {.min = 0, .max = 1'000'000'000},
+      "packed: read shards in sequence, in random order, and shuffle within so many videos (slow mounts); 0: any");
 }
 
 Dataset open_dataset(const DataOptions& options, Split split) {
@@ -151,10 +157,11 @@ std::string Dataset::class_map_hash() const {
 
 std::string Dataset::data_hash(const std::string& root) const {
   const std::string prefix = root.empty() ? "" : path_in(root, "");
-  uint64_t hash = fingerprint("");
+  uint64_t hash = fingerprint(made_by);
   for (const VideoRecord& video : videos) {
-    std::string_view path = video.path;
-    if (path.starts_with(prefix)) path.remove_prefix(prefix.size());
+    const auto packed = parse_packed_path(video.path);
+    std::string_view path = packed ? packed->name : video.path;
+    if (!packed && path.starts_with(prefix)) path.remove_prefix(prefix.size());
     hash = fingerprint(std::to_string(video.label), fingerprint("\t", fingerprint(path, hash)));
     hash = fingerprint("\n", hash);
   }
@@ -165,7 +172,7 @@ std::string Dataset::files_hash() const {
   uint64_t hash = fingerprint("");
   for (const VideoRecord& video : videos) {
     struct stat file {};
-    const bool there = ::stat(video.path.c_str(), &file) == 0;
+    const bool there = ::stat(file_holding(video.path).c_str(), &file) == 0;
     hash = fingerprint(there ? cat(video.path, "\t", video.label, "\t", file.st_size, "\t", file.st_mtim.tv_sec, ".",
                                    file.st_mtim.tv_nsec, "\n")
                              : cat(video.path, "\tabsent\n"),

@@ -7,6 +7,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/video/packed_path.h"
 #include "flow_file.h"
 
 namespace cstp {
@@ -50,6 +51,7 @@ uint8_t flow_byte(float pixels) {
 }
 
 std::string flow_file_name(const std::string& folder, const std::string& root, const std::string& video) {
+  if (const auto packed = parse_packed_path(video)) return flow_file_name(folder, "", packed->name);
   const fs::path absolute = fs::absolute(video).lexically_normal();
   const fs::path inside = root.empty() ? fs::path(video).lexically_normal()
                                        : absolute.lexically_relative(fs::absolute(root).lexically_normal());

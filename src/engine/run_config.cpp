@@ -225,7 +225,7 @@ bool may_change(const std::string& key) {
 /// Keys that came later, at the value that runs without them had: a run from before them is the same run.
 bool as_before_its_time(const std::string& key, const std::string& value) {
   return (key == "train.sync_norm" && value == "auto") || (key == "optimizer.bias_lr" && value == "1") ||
-         (key == "objective.squeeze" && value == "false");
+         (key == "objective.squeeze" && value == "false") || (key == "data.shuffle_buffer" && value == "0");
 }
 
 }  // namespace

@@ -173,7 +173,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
     start_as_first(objective, optimizer, world);
   }
 
-  EpochOrder order(static_cast<uint64_t>(config.seed), videos, config.train.batch);
+  const EpochOrder order = training_order(config.data, dataset, static_cast<uint64_t>(config.seed), config.train.batch);
   const fs::path journal = setup.write ? journal_of(output, world.rank) : fs::path();
   std::vector<std::string> journals_of_others;
   for (const fs::path& other : setup.write ? journals(output) : std::vector<fs::path>()) {

@@ -7,6 +7,11 @@
 #include <mutex>
 #include <new>
 
+extern "C" {
+#include <libavutil/cpu.h>
+#include <libavutil/opt.h>
+}
+
 namespace cstp {
 
 void FfmpegDelete::operator()(AVFormatContext* p) const {
@@ -39,6 +44,11 @@ std::string ffmpeg_error(int code) {
 void silence_ffmpeg() {
   static std::once_flag once;
   std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+}
+
+int keep_x264_reproducible(AVCodecContext& encoder) {
+  if ((av_get_cpu_flags() & AV_CPU_FLAG_AVX512) == 0) return 0;  // who has it has all of these too
+  return av_opt_set(encoder.priv_data, "x264-params", "asm=SSE2Fast,LZCNT,FMA3,BMI2,AVX2", 0);
 }
 
 void Deadline::start(double seconds) {

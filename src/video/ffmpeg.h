@@ -41,6 +41,11 @@ std::string ffmpeg_error(int code);
 /// and thread-safe.
 void silence_ffmpeg();
 
+/// Keeps libx264 from its AVX-512 code, whose output depends on what else lies in memory: with build 164, up to a third
+/// of the videos of a process had other bytes than those of the next process. Without it they are the same.
+/// Call before avcodec_open2(). @return libav's code
+int keep_x264_reproducible(AVCodecContext& encoder);
+
 /// A point in time after which work on one file stops. Give interrupt() to AVFormatContext::interrupt_callback: it
 /// stops I/O only, so loops that decode ask passed() between packets too.
 class Deadline {

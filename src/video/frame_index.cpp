@@ -12,6 +12,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/video/packed_path.h"
 #include "packet_facts.h"
 
 extern "C" {
@@ -260,7 +261,7 @@ IndexCache& IndexCache::shared() {
 
 std::string IndexCache::key(const std::string& path) {
   struct stat s {};
-  if (stat(path.c_str(), &s) != 0) return "";
+  if (stat(file_holding(path).c_str(), &s) != 0) return "";
   return cat(path, '\n', s.st_size, '\n', s.st_mtim.tv_sec, '\n', s.st_mtim.tv_nsec);
 }
 

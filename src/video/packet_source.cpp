@@ -44,10 +44,16 @@ void PacketSource::open() {
   AVFormatContext* context = avformat_alloc_context();
   if (context == nullptr) throw std::bad_alloc();
   context->interrupt_callback = deadline_.interrupt();
+  std::string url;
+  try {
+    url = open_input(*context);
+  } catch (...) {
+    avformat_free_context(context);
+    throw;
+  }
   AVDictionary* options = nullptr;  // a playlist must not reach the network
   av_dict_set(&options, "protocol_whitelist", "file", 0);
-  // "file:" keeps names such as "a:b.mp4" or "-clip.mp4" from being read as protocols or options.
-  int code = avformat_open_input(&context, ("file:" + path_).c_str(), nullptr, &options);
+  int code = avformat_open_input(&context, url.c_str(), nullptr, &options);
   av_dict_free(&options);
   format_.reset(context);  // null where opening failed
   if (code >= 0 && known_) {
@@ -82,6 +88,16 @@ bool PacketSource::is_known() const {
   return now.codec_id == known.codec_id && now.width == known.width && now.height == known.height &&
          now.extradata_size == known.extradata_size &&
          std::equal(now.extradata, now.extradata + now.extradata_size, known.extradata);
+}
+
+/// @return the address for libav; a packed video is read through input_, and the address only names it
+std::string PacketSource::open_input(AVFormatContext& context) {
+  // "file:" keeps names such as "a:b.mp4" or "-clip.mp4" from being read as protocols or options.
+  const auto packed = parse_packed_path(path_);
+  if (!packed) return "file:" + path_;
+  input_ = std::make_unique<RangeInput>(*packed, deadline_);
+  context.pb = input_->io();
+  return "packed.mp4";
 }
 
 void PacketSource::open_filter() {

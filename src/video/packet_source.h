@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ffmpeg.h"
+#include "range_input.h"
 
 namespace cstp {
 
@@ -47,10 +48,12 @@ class PacketSource {
   void choose_stream();
   bool is_known() const;
   void open_filter();
+  std::string open_input(AVFormatContext& context);
   bool read(AVPacket& packet);
 
   std::string path_;
   Deadline& deadline_;
+  std::unique_ptr<RangeInput> input_;  ///< of a packed video; outlives format_
   FormatPtr format_;
   FilterPtr filter_;
   std::shared_ptr<const StreamHeader> known_;

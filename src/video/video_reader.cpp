@@ -11,6 +11,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "cstp/video/packed_path.h"
 #include "frame_index.h"
 #include "packet_source.h"
 #include "plane_copy.h"
@@ -100,8 +101,9 @@ void VideoReader::Impl::open() {
   deadline.start(options.deadline);
   const std::string key = IndexCache::key(path);
   if (key.empty()) throw DecodeError(cat(path, ": no such file"));
-  if (!std::filesystem::is_regular_file(path)) throw DecodeError(cat(path, ": is not a file"));
-  if (std::filesystem::file_size(path) == 0) throw DecodeError(cat(path, ": is empty (0 bytes)"));
+  const std::string file = file_holding(path);
+  if (!std::filesystem::is_regular_file(file)) throw DecodeError(cat(path, ": is not a file"));
+  if (std::filesystem::file_size(file) == 0) throw DecodeError(cat(path, ": is empty (0 bytes)"));
   index = IndexCache::shared().find(key);
   if (index) return;
   source.emplace(path, deadline);

@@ -98,6 +98,7 @@ void VideoWriter::Impl::open_encoder() {
   if (x264) {
     must(av_opt_set(encoder->priv_data, "preset", "fast", 0), "choosing x264's preset");
     must(av_opt_set_double(encoder->priv_data, "crf", static_cast<double>(options.quality), 0), "setting x264's crf");
+    must(keep_x264_reproducible(*encoder), "choosing x264's code");
   } else {
     encoder->flags |= AV_CODEC_FLAG_QSCALE;
     encoder->global_quality = FF_QP2LAMBDA * static_cast<int>(1 + options.quality / 4);  // crf 18 looks like q 5

@@ -4,6 +4,8 @@
 
 #include "cstp/core/config.h"
 #include "cstp/core/error.h"
+#include "cstp/video/packed_path.h"
+#include "pack_index.h"
 #include "temporary_folder.h"
 
 namespace cstp {
@@ -15,10 +17,11 @@ using ::testing::HasSubstr;
 TEST(DataOptions, AreOneFlatSetOfKeysForEveryFormat) {
   for (const FormatRow& format : dataset_formats()) {
     const auto options =
-        ConfigNode::parse(std::string("{format: ") + format.name +
-                              ", root: r, annotations: a, train: t, test: u, "
-                              "class_file: c, split: 2, videos: 9537, on_bad_video: error, max_bad: 0.1}",
-                          "here")
+        ConfigNode::parse(
+            std::string("{format: ") + format.name +
+                ", root: r, annotations: a, train: t, test: u, "
+                "class_file: c, split: 2, videos: 9537, on_bad_video: error, max_bad: 0.1, shuffle_buffer: 5}",
+            "here")
             .read<DataOptions>("data");
     EXPECT_EQ(options.format, format.name);
     EXPECT_EQ(options.videos, 9537);
@@ -72,6 +75,12 @@ TEST(EveryFormat, HasAStableOrder) {
   data.write("list.txt", "c/3.avi 1\na/1.avi 0\n");
   data.write("all_train.csv", "label,youtube_id,time_start,time_end,split\na,1,0,1,train\n");
   data.write("a/1_000000_000001.mp4");
+  data.write("index.jsonl",
+             pack_index_text(
+                 {.classes = {"a", "b"}, .sets = {{.part = "train", .order = "o", .videos = {1, 0}, .labels = {0, 1}}}},
+                 {{.video = 0, .path = "x.avi", .offset = 512, .size = 1, .end = 1024},
+                  {.video = 1, .path = "y.avi", .offset = 1536, .size = 1, .end = 2048}}));
+  data.write("shard-000000.tar", std::string(2048, '\0'));
   for (const FormatRow& format : dataset_formats()) {
     DataOptions options;
     options.format = format.name;
@@ -85,7 +94,7 @@ TEST(EveryFormat, HasAStableOrder) {
     for (const VideoRecord& video : once.videos) {
       EXPECT_GE(video.label, 0) << format.name;
       EXPECT_LT(video.label, std::ssize(once.classes)) << format.name;
-      EXPECT_TRUE(std::filesystem::exists(video.path)) << video.path;
+      EXPECT_TRUE(std::filesystem::exists(file_holding(video.path))) << video.path;
     }
   }
 }

@@ -13,7 +13,7 @@ namespace cstp {
 class Fields;
 
 struct DataOptions {
-  std::string format = "folder";  ///< folder | list | ucf101 | hmdb51 | kinetics
+  std::string format = "folder";  ///< folder | list | ucf101 | hmdb51 | kinetics | packed
   std::string root;               ///< folder that holds the videos
   std::string annotations;        ///< folder (ucf101, hmdb51) or csv file/folder (kinetics); "" = the usual place
   std::string train;              ///< list: file of training records; folder: subfolder, "" = "train" if present
@@ -26,13 +26,14 @@ struct DataOptions {
   int64_t share_seed = 1;                ///< which ones
   std::string on_bad_video = "replace";  ///< training: replace | error
   double max_bad = 0.02;                 ///< training stops once more than this share of the videos has proved bad
+  int64_t shuffle_buffer = 0;  ///< packed: shards in sequence through a buffer of so many videos; 0: any order
   void bind(Fields& f);
 };
 
 enum class Split { train, test };
 
 struct VideoRecord {
-  std::string path;    ///< as it can be opened
+  std::string path;    ///< as it can be opened: of a file, or of a video in a shard (cstp/video/packed_path.h)
   int64_t label = -1;  ///< class index, -1 where the list gives none
 };
 
@@ -43,8 +44,10 @@ struct Dataset {
   std::vector<std::string> classes;  ///< K; empty if nothing is labelled
   int64_t missing = 0;               ///< listed but absent (kinetics), counted, not errors
   std::string order;                 ///< how the order was decided, for the log and the docs
+  std::string made_by;               ///< what the videos went through since they were listed so; part of data_hash()
 
-  /// Hash of class names in order / of (relative path, label) in order; part of every result.
+  /// Hash of class names in order / of (relative path, label) in order; part of every result. Of packed videos: of the
+  /// names and labels that they were packed with, and of the settings.
   std::string class_map_hash() const;
   std::string data_hash(const std::string& root) const;
   /// Hash of path, label, size and time of every file, in order: a video that was replaced or repaired is noticed.

@@ -72,7 +72,7 @@ class FlowStore {
 };
 
 /// The same name for whoever writes a dump: FOLDER/a/b.avi.flow, or FOLDER/outside/HASH_b.avi.flow for a video that
-/// does not lie below the root.
+/// does not lie below the root. A packed video has the flow of the one that it was packed from.
 std::string flow_file_name(const std::string& folder, const std::string& root, const std::string& video);
 
 }  // namespace cstp
