@@ -1,6 +1,7 @@
 /// Sums over views as golden_view_test.cpp draws them, taken from the renderer of November 2026 before its loops were
 /// joined. A mismatch prints the row that was found.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -10,6 +11,7 @@ struct GoldenView {
   std::string draw;
   uint64_t seed = 0;
   double sum = 0, signed_sum = 0;
+  size_t values = 0;  ///< that were added; not remembered
 };
 
 inline constexpr uint64_t kGoldenSeeds = 24;
