@@ -1,6 +1,7 @@
 #include "augment_cases.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -8,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "augment_reference.h"
+#include "augment_opencv.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
 #include "cstp/sampling/draw.h"
@@ -28,38 +29,52 @@ struct FrameSize {
   int64_t width, height;
 };
 
-/// Moving waves, edges and a little noise: what matters of a film here is that its colours differ and rarely clip.
+/// Moving waves of three colours with edges and a little noise in them: what matters of a film here is that its colours
+/// differ and rarely clip. In 8 bits of BT.601, limited range, chroma the mean of 2 x 2 pixels, as cameras give it.
+void fill_frame(FrameSize size, int64_t t, Rng& rng, uint8_t* to) {
+  const auto [width, height] = size;
+  const std::array<double, 3> phase = {rng.uniform(0, 6.28), rng.uniform(0, 6.28), rng.uniform(0, 6.28)};
+  uint32_t noise = rng.bits();
+  const int64_t chroma_width = (width + 1) / 2;
+  std::vector<double> cb(static_cast<size_t>(chroma_width * ((height + 1) / 2))), cr(cb.size());
+  const auto byte = [](double value) { return static_cast<uint8_t>(std::lround(value)); };
+  const auto time = static_cast<double>(t);
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      const double edge = ((x + 3 * t) / 37 + y / 29) % 2 == 0 ? 0.12 : -0.12;
+      std::array<double, 3> rgb{};
+      for (size_t c = 0; c < 3; ++c) {
+        noise = noise * 1664525U + 1013904223U;
+        const double wave = std::sin(0.031 * static_cast<double>(x) + 0.1 * time + phase[c]) *
+                            std::cos((0.023 + 0.004 * static_cast<double>(c)) * static_cast<double>(y) - 0.05 * time);
+        rgb[c] = std::clamp(0.5 + 0.25 * wave + edge + 0.03 * (static_cast<double>(noise >> 24) / 128 - 1), 0.0, 1.0);
+      }
+      const double luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+      to[y * width + x] = byte(16 + 219 * luma);
+      const auto place = static_cast<size_t>(y / 2 * chroma_width + x / 2);
+      cb[place] += (rgb[2] - luma) / 1.772 / 4;
+      cr[place] += (rgb[0] - luma) / 1.402 / 4;
+    }
+  }
+  to += width * height;
+  for (const double value : cb) *to++ = byte(128 + 224 * value);
+  for (const double value : cr) *to++ = byte(128 + 224 * value);
+}
+
 std::vector<Sample> made_clips(FrameSize size) {
   std::vector<Sample> clips(kClips);
   const auto [width, height] = size;
-  const int64_t half_width = (width + 1) / 2, half_height = (height + 1) / 2;
-  const auto bytes = static_cast<size_t>(width * height + 2 * half_width * half_height);
+  check(width % 2 == 0 && height % 2 == 0, "the benchmark's frames have even sides");
+  const int64_t luma = width * height;
   for (size_t c = 0; c < kClips; ++c) {
     Rng rng(kSeed, c);
     for (int64_t t = 0; t < kBenchFrames; ++t) {
-      const auto memory = std::make_shared<uint8_t[]>(bytes);
-      uint8_t* to = memory.get();
-      const auto fill = [&](int64_t w, int64_t h, double scale, double low, double high) {
-        const double phase = rng.uniform(0, 6.28), a = 0.031 * scale, b = 0.023 * scale;
-        uint32_t noise = rng.bits();
-        for (int64_t y = 0; y < h; ++y) {
-          for (int64_t x = 0; x < w; ++x) {
-            noise = noise * 1664525U + 1013904223U;
-            const double wave =
-                std::sin(a * double(x) + 0.1 * double(t) + phase) * std::cos(b * double(y) - 0.05 * double(t));
-            const double edge = ((x + 3 * t) / 37 + y / 29) % 2 == 0 ? 0.12 : -0.12;
-            const double value = 0.5 + 0.3 * wave + edge + 0.04 * (double(noise >> 24) / 128 - 1);
-            *to++ = static_cast<uint8_t>(std::lround(low + (high - low) * std::clamp(value, 0.0, 1.0)));
-          }
-        }
-      };
-      fill(width, height, 1, 30, 225);
-      fill(half_width, half_height, 2, 90, 166);
-      fill(half_width, half_height, 2.2, 90, 166);
-      Frame frame{.y_stride = width, .uv_stride = half_width, .width = width, .height = height};
+      const auto memory = std::make_shared<uint8_t[]>(static_cast<size_t>(luma * 3 / 2));
+      fill_frame(size, t, rng, memory.get());
+      Frame frame{.y_stride = width, .uv_stride = width / 2, .width = width, .height = height};
       frame.y = memory.get();
-      frame.u = frame.y + width * height;
-      frame.v = frame.u + half_width * half_height;
+      frame.u = frame.y + luma;
+      frame.v = frame.u + luma / 4;
       clips[c].frame_numbers.push_back(t);
       clips[c].frames.push_back(frame);
       clips[c].memory.push_back(memory);
@@ -139,6 +154,16 @@ BenchCase cstp_case(FrameSize frame, int64_t size) {
   return bench;
 }
 
+/// [clips, T, H*3/2, W] as I420.
+std::vector<uint8_t> yuv_clips(const BenchCase& bench) {
+  std::vector<uint8_t> bytes;
+  for (const Sample& clip : bench.clips) {
+    for (const Frame& frame : clip.frames)
+      bytes.insert(bytes.end(), frame.y, frame.y + bench.width * bench.height * 3 / 2);
+  }
+  return bytes;
+}
+
 Json json_of(const BenchCase& bench, const BenchView& view) {
   const char* filters[] = {"nearest", "bilinear", "bicubic"};
   const char* ops[] = {"brightness", "contrast", "saturation", "hue"};
@@ -197,35 +222,25 @@ int64_t blur_taps(const ColorPlan& color) {
   return 2 * static_cast<int64_t>(std::ceil(3 * color.blur_sigma)) + 1;
 }
 
-std::vector<uint8_t> rgb_clips(const BenchCase& bench) {
-  std::vector<uint8_t> bytes;
-  for (const Sample& clip : bench.clips) {
-    for (const Frame& frame : clip.frames) {
-      const RgbImage rgb = full_rgb(frame, {0, 0, frame.width, frame.height});
-      for (size_t i = 0; i < rgb.channels[0].size(); ++i) {
-        for (const std::vector<double>& channel : rgb.channels)
-          bytes.push_back(static_cast<uint8_t>(std::lround(255 * channel[i])));
-      }
-    }
-  }
-  return bytes;
-}
-
 void write_cases(const std::vector<BenchCase>& cases, const std::string& folder) {
+  const auto write = [&](const std::string& file, const std::vector<uint8_t>& bytes) {
+    std::ofstream(cat(folder, "/", file), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  };
   Json all = Json::array();
   std::set<std::string> written;
   for (const BenchCase& bench : cases) {
-    const std::string file = cat("rgb_", bench.width, "x", bench.height, ".bin");
-    if (written.insert(file).second) {
-      const std::vector<uint8_t> bytes = rgb_clips(bench);
-      std::ofstream(cat(folder, "/", file), std::ios::binary)
-          .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    const std::string size = cat(bench.width, "x", bench.height, ".bin");
+    if (written.insert(size).second) {
+      write("rgb_" + size, rgb_clips(bench));
+      write("yuv_" + size, yuv_clips(bench));
     }
     Json views = Json::array();
     for (const BenchView& view : bench.views) views.push_back(json_of(bench, view));
     all.push_back({{"name", bench.name},
-                   {"frames", {bench.clips.size(), kBenchFrames, bench.height, bench.width, 3}},
-                   {"file", file},
+                   {"frames", {bench.clips.size(), kBenchFrames, bench.height, bench.width}},
+                   {"rgb", "rgb_" + size},
+                   {"yuv", "yuv_" + size},
                    {"size", bench.size},
                    {"range", bench.input.range},
                    {"views", views}});

@@ -42,11 +42,8 @@ PixelCrop pixel_crop(const BenchCase& bench, const ViewPlan& plan);
 /// Odd number of weights of a view's blur.
 int64_t blur_taps(const ColorPlan& color);
 
-/// Frames of a case's clips as RGB bytes [clips, T, H, W, 3], converted in double precision and rounded once: what a
-/// rival that starts from RGB is given.
-std::vector<uint8_t> rgb_clips(const BenchCase& bench);
-
-/// Writes cases.json (plans, one object per case) and a file RGB per frame size into a folder.
+/// Writes cases.json (plans, one object per case) and, for each frame size, the frames as I420 and as RGB into a
+/// folder.
 void write_cases(const std::vector<BenchCase>& cases, const std::string& folder);
 
 }  // namespace cstp

@@ -18,11 +18,15 @@ struct Scratch {
   cv::Mat rgb, small, other, grey, hsv, table;
 };
 
+void convert(const Frame& frame, const BenchCase& bench, cv::Mat& rgb) {
+  const cv::Mat planes(static_cast<int>(bench.height * 3 / 2), static_cast<int>(bench.width), CV_8UC1,
+                       const_cast<uint8_t*>(frame.y));
+  cv::cvtColor(planes, rgb, cv::COLOR_YUV2RGB_I420);
+}
+
 void cut(const Frame& frame, const BenchCase& bench, const ViewPlan& plan, OpencvShrink shrink, Scratch& scratch) {
-  const auto width = static_cast<int>(bench.width), height = static_cast<int>(bench.height);
   const auto size = static_cast<int>(bench.size);
-  const cv::Mat planes(height * 3 / 2, width, CV_8UC1, const_cast<uint8_t*>(frame.y));
-  cv::cvtColor(planes, scratch.rgb, cv::COLOR_YUV2RGB_I420);
+  convert(frame, bench, scratch.rgb);
   const PixelCrop box = pixel_crop(bench, plan);
   const cv::Rect rect(static_cast<int>(box.x), static_cast<int>(box.y), static_cast<int>(box.w),
                       static_cast<int>(box.h));
@@ -101,6 +105,18 @@ void finish(cv::Mat& rgb, const BenchCase& bench, const ColorPlan& color, size_t
 }
 
 }  // namespace
+
+std::vector<uint8_t> rgb_clips(const BenchCase& bench) {
+  std::vector<uint8_t> bytes;
+  cv::Mat rgb;
+  for (const Sample& clip : bench.clips) {
+    for (const Frame& frame : clip.frames) {
+      convert(frame, bench, rgb);
+      bytes.insert(bytes.end(), rgb.data, rgb.data + rgb.total() * 3);
+    }
+  }
+  return bytes;
+}
 
 void render_opencv(const BenchCase& bench, const BenchView& view, OpencvShrink shrink, std::span<float> out) {
   thread_local Scratch scratch;

@@ -1,11 +1,12 @@
 // bench_augment FOLDER [--rounds N] [--json FILE] [--case TEXT] [--peer COMMAND]: the renderer against OpenCV and,
-// through COMMAND (`python tools/peers/augment.py`), torchvision, on the same made frames and the same drawn plans.
+// through COMMAND (`python tools/peers/augment.py`), against torchvision and OpenCV's Python wheel, on the same made
+// frames and the same drawn plans.
 //
 // Clips per CPU second of one thread: rivals take turns, round by round, a round being every view of a case once; the
-// fastest round and the median count. Quality is the PSNR against the same view in double precision, by each rival's
-// own rule where libraries mean different things by an operation (augment_reference.h). OpenCV and this renderer start
-// from the decoder's 4:2:0 planes; torchvision, which has no such conversion, from RGB that is given to it for nothing.
-// FOLDER receives frames and plans (the peer reads them) and views (of the peer).
+// median counts, and the fastest round is shown. Quality is the PSNR against the same view in double precision, by each
+// rival's own rule where libraries mean different things by an operation (augment_reference.h). OpenCV and this
+// renderer start from the decoder's 4:2:0 planes; torchvision, which has no such conversion, from RGB that OpenCV made
+// and nobody pays for. FOLDER receives frames, plans and the peer's views.
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -172,7 +173,9 @@ std::vector<Rival> rivals_of(const BenchCase& bench, size_t number, Peer* peer, 
           .read(reinterpret_cast<char*>(result.data()), static_cast<std::streamsize>(result.size() * sizeof(float)));
       return result;
     };
-    rivals.push_back({name, {.clip_contrast = false}, round, render});
+    // torchvision's contrast has a mean for each frame; OpenCV's users write their own, of the clip.
+    const bool torchvision = name.starts_with("torchvision");
+    rivals.push_back({name, {.area = area && !torchvision, .clip_contrast = !torchvision}, round, render});
   }
   return rivals;
 }
