@@ -57,7 +57,7 @@ void horizontal_pass_to_rgb(benchmark::State& state) {
   mix_block({frame.v, frame.uv_stride}, g.chroma_across, g.chroma_down, 128, 48, cr);
   const YcbcrToRgb coefficients = ycbcr_to_rgb(frame.matrix, frame.range);
   Block block;
-  for (auto _ : state) mix_to_rgb(y, cb, cr, g.luma_across, g.chroma_across, coefficients, block.pixels.data);
+  for (auto _ : state) mix_to_rgb(y, cb, cr, g.luma_across, g.chroma_across, coefficients, 0, kSize, block.pixels.data);
 }
 BENCHMARK(horizontal_pass_to_rgb);
 

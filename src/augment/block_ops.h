@@ -14,8 +14,8 @@ namespace cstp {
 /// Floats of a column of a block: kRowBlock reds, as many greens, as many blues.
 inline constexpr int64_t kColumnFloats = 3 * kRowBlock;
 
-/// kRowBlock rows of a picture, column by column: [columns, 3, kRowBlock]. Rows past the picture's last are black until
-/// the first operation that moves black.
+/// kRowBlock rows of a picture, or some columns of them, column by column: [columns, 3, kRowBlock]. Rows past the
+/// picture's last are black until the first operation that moves black.
 struct PixelBlock {
   float* data = nullptr;
   int64_t columns = 0;

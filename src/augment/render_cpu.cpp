@@ -18,7 +18,7 @@ namespace {
 struct Scratch {
   MixedBlock mixed_y, mixed_cb, mixed_cr;
   std::vector<uint8_t> cb, cr;  ///< chroma planes taken out of interleaved ones
-  CacheLines block;             ///< the block being made
+  CacheLines block;             ///< the strip being made, at most a whole block
   CacheLines square;            ///< all blocks of a frame, where pixels still move between blocks
   CacheLines rows;              ///< a block's pixels as they leave
   std::vector<float> last;      ///< where the contrast waits for the clip: the last blocks of frames, if not whole
@@ -53,41 +53,54 @@ FramePlanes planes_of(const Frame& frame, const ViewGeometry& geometry, Scratch&
           ycbcr_to_rgb(frame.matrix, frame.range)};
 }
 
-/// Crop, resize and colour conversion of kRowBlock rows of the resampled square.
-void cut_block(const FramePlanes& planes, const ViewGeometry& g, int64_t row, Scratch& scratch,
-               const PixelBlock& block) {
-  mix_block(planes.y, g.luma_across, g.luma_down, planes.coefficients.black, row, scratch.mixed_y);
-  mix_block(planes.cb, g.chroma_across, g.chroma_down, 128, row, scratch.mixed_cb);
-  mix_block(planes.cr, g.chroma_across, g.chroma_down, 128, row, scratch.mixed_cr);
-  mix_to_rgb(scratch.mixed_y, scratch.mixed_cb, scratch.mixed_cr, g.luma_across, g.chroma_across, planes.coefficients,
-             block.data);
-}
+/// Blocks are worked on in strips of so many columns, which the nearest cache holds beside what they come from.
+constexpr int64_t kStrip = 32;
 
-/// Gives the blocks of a frame of the view, turned, flipped and tilted.
+/// Gives the blocks of a frame of the view: cropped, resized, in RGB, turned, flipped and tilted.
 class FrameCutter {
  public:
   FrameCutter(const Frame& frame, const ViewGeometry& geometry, int64_t size, Scratch& scratch)
-      : geometry_(geometry), scratch_(scratch), planes_(planes_of(frame, geometry, scratch)) {
+      : geometry_(geometry), size_(size), scratch_(scratch), planes_(planes_of(frame, geometry, scratch)) {
     if (!moves_pixels()) return;
     scratch.square.resize(block_place(0, column_stride(size), size));
-    for (int64_t row = 0; row < size; row += kRowBlock)
-      cut_block(planes_, geometry, row, scratch, {scratch.square.data() + block_place(0, row, size), size});
+    for (int64_t row = 0; row < size; row += kRowBlock) {
+      mix(row);
+      resampled(0, {scratch.square.data() + block_place(0, row, size), size});
+    }
   }
 
-  void cut(int64_t row, const PixelBlock& block) {
+  /// Columns that can be cut at once, in order.
+  int64_t strip() const { return moves_pixels() ? size_ : std::min(kStrip, size_); }
+
+  /// @param row, x where the strip begins
+  void cut(int64_t row, int64_t x, const PixelBlock& strip) {
     if (geometry_.turned) {
-      turn_block(scratch_.square.data(), row, block);
-    } else if (!geometry_.tilted.empty()) {
-      pick_block(scratch_.square.data(), geometry_.tilted.data() + row * block.columns, block);
+      turn_block(scratch_.square.data(), row, strip);
+    } else if (moves_pixels()) {
+      pick_block(scratch_.square.data(), geometry_.tilted.data() + row * size_, strip);
     } else {
-      cut_block(planes_, geometry_, row, scratch_, block);
+      if (x == 0) mix(row);
+      resampled(x, strip);
     }
   }
 
  private:
   bool moves_pixels() const { return geometry_.turned || !geometry_.tilted.empty(); }
 
+  /// The vertical pass of kRowBlock rows of the resampled square.
+  void mix(int64_t row) {
+    const ViewGeometry& g = geometry_;
+    mix_block(planes_.y, g.luma_across, g.luma_down, planes_.coefficients.black, row, scratch_.mixed_y);
+    mix_block(planes_.cb, g.chroma_across, g.chroma_down, 128, row, scratch_.mixed_cb);
+    mix_block(planes_.cr, g.chroma_across, g.chroma_down, 128, row, scratch_.mixed_cr);
+  }
+  void resampled(int64_t x, const PixelBlock& strip) {
+    mix_to_rgb(scratch_.mixed_y, scratch_.mixed_cb, scratch_.mixed_cr, geometry_.luma_across, geometry_.chroma_across,
+               planes_.coefficients, x, x + strip.columns, strip.data);
+  }
+
   const ViewGeometry& geometry_;
+  int64_t size_;
   Scratch& scratch_;
   FramePlanes planes_;
 };
@@ -168,19 +181,23 @@ class Finisher {
     if (color.blur_sigma > 0) kernel_ = gaussian_kernel(color.blur_sigma, size, color.blur_taps);
   }
 
-  /// @param row   of the block's first pixels in frame t; blocks come in order
-  /// @param frame [S,S,3]
-  void finish(const PixelBlock& block, size_t t, int64_t row, float* frame) {
-    if (color_.grey) make_grey(block, color_.rule);
-    if (!color_.grey_channel.empty()) copy_channel(block, color_.grey_channel[t]);
+  /// Columns that can be finished at once: a blur sees whole rows.
+  int64_t strip() const { return kernel_.empty() ? std::min(kStrip, size_) : size_; }
+
+  /// @param row, x where the strip begins in frame t; strips come in order
+  /// @param frame  [S,S,3], written when the last strip of a block has come
+  void finish(const PixelBlock& strip, size_t t, int64_t row, int64_t x, float* frame) {
+    if (color_.grey) make_grey(strip, color_.rule);
+    if (!color_.grey_channel.empty()) copy_channel(strip, color_.grey_channel[t]);
     if (!kernel_.empty()) {
-      blur(block, row, frame);
+      blur(strip, row, frame);
       return;
     }
     const int64_t floats = 3 * size_;
     const int64_t rows = std::min(kRowBlock, size_ - row);
-    columns_to_rows(block.data, floats, rows, floats, rows_.data());
-    send({rows_.data(), static_cast<size_t>(rows * floats)}, past_, frame + row * floats);
+    columns_to_rows(strip.data, 3 * strip.columns, rows, floats, rows_.data() + 3 * x);
+    if (x + strip.columns == size_)  // memory likes it in one go
+      send({rows_.data(), static_cast<size_t>(rows * floats)}, past_, frame + row * floats);
   }
 
  private:
@@ -222,10 +239,10 @@ class WaitingBlocks {
       : size_(size), out_(out), last_(last) {
     last.resize(size % kRowBlock == 0 ? 0 : frames * static_cast<size_t>(size * kColumnFloats));
   }
-  float* at(size_t t, int64_t row) {
+  float* at(size_t t, int64_t row, int64_t x) {
     const auto frame = static_cast<int64_t>(t);
-    if (row + kRowBlock > size_) return last_.data() + frame * size_ * kColumnFloats;
-    return out_.data() + (frame * size_ + row) * size_ * 3;
+    if (row + kRowBlock > size_) return last_.data() + (frame * size_ + x) * kColumnFloats;
+    return out_.data() + (frame * size_ + row) * size_ * 3 + x * kColumnFloats;
   }
 
  private:
@@ -233,6 +250,14 @@ class WaitingBlocks {
   std::span<float> out_;
   std::vector<float>& last_;
 };
+
+/// function(row, x, columns) for the strips of a view, block by block.
+template <class Function>
+void for_each_strip(int64_t size, int64_t width, Function&& function) {
+  for (int64_t row = 0; row < size; row += kRowBlock) {
+    for (int64_t x = 0; x < size; x += width) function(row, x, std::min(width, size - x));
+  }
+}
 
 }  // namespace
 
@@ -247,10 +272,9 @@ void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const 
   const int64_t pixels = size * size;
   const auto frame_of = [&](size_t t) { return out.data() + t * static_cast<size_t>(3 * pixels); };
   scratch.block.resize(size * kColumnFloats);
-  const PixelBlock block{scratch.block.data(), size};
   Finisher finisher(color, input, size, /*past=*/!has_contrast, scratch);
 
-  // A block is finished at once unless the contrast must first see the clip.
+  // A strip is finished at once unless the contrast must first see the clip.
   ViewGeometry geometry;
   ClipSums clip;
   WaitingBlocks waiting(has_contrast ? view.frames.size() : 0, size, out, scratch.last);
@@ -258,27 +282,30 @@ void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const 
     const Frame& frame = sample.frame(view.frames[t]);
     if (!geometry.fits(frame)) geometry = make_geometry(frame, view, size);
     FrameCutter cutter(frame, geometry, size, scratch);
-    for (int64_t row = 0; row < size; row += kRowBlock) {
-      cutter.cut(row, block);
-      apply_jitter(jitter.first(contrast), color, block);
+    const int64_t width = has_contrast ? cutter.strip() : std::max(cutter.strip(), finisher.strip());
+    for_each_strip(size, width, [&](int64_t row, int64_t x, int64_t columns) {
+      const PixelBlock strip{scratch.block.data(), columns};
+      cutter.cut(row, x, strip);
+      apply_jitter(jitter.first(contrast), color, strip);
       if (has_contrast) {
-        clip.add(block, color.rule);
-        std::copy_n(block.data, size * kColumnFloats, waiting.at(t, row));
+        clip.add(strip, color.rule);
+        std::copy_n(strip.data, columns * kColumnFloats, waiting.at(t, row, x));
       } else {
-        finisher.finish(block, t, row, frame_of(t));
+        finisher.finish(strip, t, row, x, frame_of(t));
       }
-    }
+    });
   }
   end_of_writes();
   if (!has_contrast) return;
   const int64_t clip_pixels = pixels * static_cast<int64_t>(view.frames.size());
   for (size_t t = 0; t < view.frames.size(); ++t) {
-    for (int64_t row = 0; row < size; row += kRowBlock) {
-      std::copy_n(waiting.at(t, row), size * kColumnFloats, block.data);  // its place is where pixels go
-      clip.change_contrast_of(block, color, clip_pixels);
-      apply_jitter(jitter.subspan(contrast + 1), color, block);
-      finisher.finish(block, t, row, frame_of(t));
-    }
+    for_each_strip(size, finisher.strip(), [&](int64_t row, int64_t x, int64_t columns) {
+      const PixelBlock strip{scratch.block.data(), columns};
+      std::copy_n(waiting.at(t, row, x), columns * kColumnFloats, strip.data);  // its place is where pixels go
+      clip.change_contrast_of(strip, color, clip_pixels);
+      apply_jitter(jitter.subspan(contrast + 1), color, strip);
+      finisher.finish(strip, t, row, x, frame_of(t));
+    });
   }
 }
 

@@ -94,11 +94,11 @@ struct ColumnMix {
   const float* weights;
   int64_t begin, width;
 
-  ColumnMix(const MixedBlock& block, const Taps& across)
+  ColumnMix(const MixedBlock& block, const Taps& across, int64_t from = 0)
       : columns(block.columns.data()),
-        first(across.first.data()),
-        count(across.count.data()),
-        weights(across.weight.data()),
+        first(across.first.data() + from),
+        count(across.count.data() + from),
+        weights(across.weight.data() + from * across.width),
         begin(across.begin),
         width(across.width) {}
 };
@@ -270,8 +270,8 @@ void mix_block(const BytePlane& plane, const Taps& across, const Taps& down, flo
 }
 
 void mix_to_rgb(const MixedBlock& y, const MixedBlock& cb, const MixedBlock& cr, const Taps& luma, const Taps& chroma,
-                const YcbcrToRgb& coefficients, float* out) {
-  mix_columns_to_rgb({y, luma}, {cb, chroma}, {cr, chroma}, coefficients, static_cast<int64_t>(luma.first.size()), out);
+                const YcbcrToRgb& coefficients, int64_t from, int64_t end, float* out) {
+  mix_columns_to_rgb({y, luma, from}, {cb, chroma, from}, {cr, chroma, from}, coefficients, end - from, out);
 }
 
 void resample_plane(const BytePlane& plane, const Taps& across, const Taps& down, float black, MixedBlock& scratch,

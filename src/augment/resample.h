@@ -63,9 +63,10 @@ void mix_block(const BytePlane& plane, const Taps& across, const Taps& down, flo
 
 /// The horizontal pass of the planes of a picture, whose chroma may be coarser, and the conversion to RGB.
 /// @param luma, chroma taps across
-/// @param out  [S, 3, kRowBlock]
+/// @param from, end    outputs
+/// @param out  [end - from, 3, kRowBlock]
 void mix_to_rgb(const MixedBlock& y, const MixedBlock& cb, const MixedBlock& cr, const Taps& luma, const Taps& chroma,
-                const YcbcrToRgb& coefficients, float* out);
+                const YcbcrToRgb& coefficients, int64_t from, int64_t end, float* out);
 
 /// Both passes of all rows of one plane.
 /// @param out receives sample (row y, column x) at x*column_stride(S) + y; [S, column_stride(S)]
