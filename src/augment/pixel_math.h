@@ -60,9 +60,20 @@ inline YcbcrToRgb ycbcr_to_rgb(ColorMatrix matrix, ColorRange range) {
           .b_cb = static_cast<float>(2 * (1 - kb) * chroma_scale)};
 }
 
-CSTP_HD Rgb to_rgb(const YcbcrToRgb& k, float y, float cb, float cr) {
-  const float grey = k.y * y;
-  return {clamp01(grey + k.r_cr * cr), clamp01(grey + k.g_cb * cb + k.g_cr * cr), clamp01(grey + k.b_cb * cb)};
+/// Of one pixel, or of a vector of them.
+template <class Value>
+CSTP_HD void to_rgb(const YcbcrToRgb& k, const Value& y, const Value& cb, const Value& cr, Value& r, Value& g,
+                    Value& b) {
+  const Value zero{};
+  const Value one = zero + 1.0F;
+  const Value grey = k.y * y;
+  const Value red = grey + k.r_cr * cr, green = grey + k.g_cb * cb + k.g_cr * cr, blue = grey + k.b_cb * cb;
+  r = red < zero ? zero : red;
+  g = green < zero ? zero : green;
+  b = blue < zero ? zero : blue;
+  r = r > one ? one : r;
+  g = g > one ? one : g;
+  b = b > one ? one : b;
 }
 
 /// Half the width of a filter at scale 1.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cstp/sampling/plan.h"
+#include "pixel_math.h"
 #include "row_ops.h"
 
 namespace cstp {
@@ -35,6 +36,9 @@ struct Taps {
 /// OpenCV).
 Taps make_taps(const AxisBox& axis, int64_t size, Filter filter, bool antialias);
 
+/// The same outputs in the opposite order: the view is mirrored along this axis.
+Taps mirrored(const Taps& taps);
+
 /// A plane of bytes; rows of consecutive samples.
 struct BytePlane {
   const uint8_t* data = nullptr;
@@ -44,17 +48,29 @@ struct BytePlane {
 /// Length of a column in the result of resample_plane().
 inline int64_t column_stride(int64_t size) { return (size + kRowBlock - 1) / kRowBlock * kRowBlock; }
 
-/// Memory of resample_plane(), kept by the caller from plane to plane.
-struct ResampleScratch {
-  std::vector<float> floats;   ///< the source rows of kRowBlock output rows
-  std::vector<float> mixed;    ///< kRowBlock rows after the vertical pass
-  std::vector<float> columns;  ///< the same, turned so that the kRowBlock values of a column are neighbours
+/// kRowBlock rows of a plane after the vertical pass, column by column: the values of a column are neighbours, because
+/// the horizontal pass runs down kRowBlock rows at once. Kept by the caller from block to block.
+struct MixedBlock {
+  CacheLines columns;  ///< [columns that are read, kRowBlock]
+  CacheLines rows;
 };
 
-/// @param black taken away from every sample, so that black is 0
-/// @param out   receives sample (row y, column x) at x*column_stride(S) + y: columns are contiguous, because the
-///              horizontal pass runs down kRowBlock rows at once; [S, column_stride(S)]
-void resample_plane(const BytePlane& plane, const Taps& across, const Taps& down, float black, ResampleScratch& scratch,
+/// The vertical pass of rows `row` to row + kRowBlock - 1; rows past the last are black.
+/// @param across only says which columns are read
+/// @param black  taken away from every sample, so that black is 0
+void mix_block(const BytePlane& plane, const Taps& across, const Taps& down, float black, int64_t row,
+               MixedBlock& block);
+
+/// The horizontal pass of the planes of a picture, whose chroma may be coarser, and the conversion to RGB.
+/// @param luma, chroma taps across
+/// @param from, end    outputs
+/// @param out  [end - from, 3, kRowBlock]
+void mix_to_rgb(const MixedBlock& y, const MixedBlock& cb, const MixedBlock& cr, const Taps& luma, const Taps& chroma,
+                const YcbcrToRgb& coefficients, int64_t from, int64_t end, float* out);
+
+/// Both passes of all rows of one plane.
+/// @param out receives sample (row y, column x) at x*column_stride(S) + y; [S, column_stride(S)]
+void resample_plane(const BytePlane& plane, const Taps& across, const Taps& down, float black, MixedBlock& scratch,
                     float* out);
 
 }  // namespace cstp

@@ -75,7 +75,7 @@ class StoredPlaneCut {
   int64_t size_, stride_;
   Taps across_, down_;
   std::vector<float> columns_;
-  ResampleScratch scratch_;
+  MixedBlock scratch_;
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "view_geometry.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
+#include <utility>
 
-#include "cstp/core/error.h"
+#include "block_ops.h"
 
 namespace cstp {
 namespace {
@@ -33,17 +35,21 @@ std::vector<int32_t> tilt_table(const Placement& placement, double degrees, int6
   const double cosine = std::cos(angle);
   const double sine = std::sin(angle);
   const double centre = static_cast<double>(size - 1) / 2;
+  const auto source = [&](int64_t x, int64_t y) {
+    const double right = static_cast<double>(x) - centre;
+    const double below = static_cast<double>(y) - centre;
+    const auto source_x = static_cast<int64_t>(std::nearbyint(cosine * right - sine * below + centre));
+    const auto source_y = static_cast<int64_t>(std::nearbyint(sine * right + cosine * below + centre));
+    const bool inside = source_x >= 0 && source_x < size && source_y >= 0 && source_y < size;
+    if (!inside) return -1;
+    const int64_t place = placement.offset + source_x * placement.dx + source_y * placement.dy;
+    const int64_t column = place / column_stride(size);
+    return static_cast<int32_t>(block_place(column, place % column_stride(size), size));
+  };
   std::vector<int32_t> table;
-  table.reserve(static_cast<size_t>(size * size));
-  for (int64_t y = 0; y < size; ++y) {
+  for (int64_t row = 0; row < size; row += kRowBlock) {
     for (int64_t x = 0; x < size; ++x) {
-      const double right = static_cast<double>(x) - centre;
-      const double below = static_cast<double>(y) - centre;
-      const auto source_x = static_cast<int64_t>(std::nearbyint(cosine * right - sine * below + centre));
-      const auto source_y = static_cast<int64_t>(std::nearbyint(sine * right + cosine * below + centre));
-      const bool inside = source_x >= 0 && source_x < size && source_y >= 0 && source_y < size;
-      const int64_t source = placement.offset + source_x * placement.dx + source_y * placement.dy;
-      table.push_back(inside ? static_cast<int32_t>(source) : -1);
+      for (int64_t y = row; y < row + kRowBlock; ++y) table.push_back(y < size ? source(x, y) : -1);
     }
   }
   return table;
@@ -65,17 +71,26 @@ ViewGeometry make_geometry(const Frame& frame, const ViewPlan& view, int64_t siz
   const AxisBox chroma_x = axis_box(frame.chroma_width(), width / 2, coded.box.x, coded.box.w, coded.mirrored_x);
   const AxisBox chroma_y = axis_box(frame.chroma_height(), height / 2, coded.box.y, coded.box.h, coded.mirrored_y);
 
-  ViewGeometry geometry;
-  geometry.luma_across = make_taps(luma_x, size, view.filter, view.antialias);
-  geometry.luma_down = make_taps(luma_y, size, view.filter, view.antialias);
-  geometry.chroma_across = make_taps(chroma_x, size, view.filter, view.antialias);
-  geometry.chroma_down = make_taps(chroma_y, size, view.filter, view.antialias);
-  geometry.placement = compose_placement((turns_before + turns_after) % 4, view.flip, size,
-                                         /*column_step=*/column_stride(size), /*row_step=*/1);
-  if (view.tilt_degrees != 0) geometry.tilted = tilt_table(geometry.placement, view.tilt_degrees, size);
-  geometry.width = frame.width;
-  geometry.height = frame.height;
-  geometry.quarter_turns = frame.quarter_turns;
+  Taps luma_across = make_taps(luma_x, size, view.filter, view.antialias);
+  Taps luma_down = make_taps(luma_y, size, view.filter, view.antialias);
+  Taps chroma_across = make_taps(chroma_x, size, view.filter, view.antialias);
+  Taps chroma_down = make_taps(chroma_y, size, view.filter, view.antialias);
+  const int64_t column_step = column_stride(size);
+  const Placement placement = compose_placement((turns_before + turns_after) % 4, view.flip, size, column_step, 1);
+
+  ViewGeometry geometry{.width = frame.width, .height = frame.height, .quarter_turns = frame.quarter_turns};
+  bool mirrored_x = false, mirrored_y = false;
+  if (view.tilt_degrees != 0) {
+    geometry.tilted = tilt_table(placement, view.tilt_degrees, size);
+  } else {
+    geometry.turned = std::abs(placement.dx) != column_step;
+    mirrored_x = (geometry.turned ? placement.dy : placement.dx) < 0;
+    mirrored_y = (geometry.turned ? placement.dx : placement.dy) < 0;
+  }
+  geometry.luma_across = mirrored_x ? mirrored(luma_across) : std::move(luma_across);
+  geometry.luma_down = mirrored_y ? mirrored(luma_down) : std::move(luma_down);
+  geometry.chroma_across = mirrored_x ? mirrored(chroma_across) : std::move(chroma_across);
+  geometry.chroma_down = mirrored_y ? mirrored(chroma_down) : std::move(chroma_down);
   return geometry;
 }
 

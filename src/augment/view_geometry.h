@@ -1,5 +1,5 @@
-/// How a view's plan meets a frame: taps on the coded planes and one dihedral placement, worked out once per (view,
-/// frame size) and used for all of its frames.
+/// How a view's plan meets a frame: taps on the coded planes, mirrored as the view wants them, and what is left to be
+/// turned, worked out once per (view, frame size) and used for all of its frames.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -14,8 +14,9 @@ namespace cstp {
 struct ViewGeometry {
   Taps luma_across, luma_down;
   Taps chroma_across, chroma_down;
-  Placement placement;            ///< resampled square -> view, without the tilt
-  std::vector<int32_t> tilted;    ///< with a tilt: per output pixel its place in the resampled square, -1 where black
+  bool turned = false;          ///< pixel (x, y) of the view is pixel (y, x) of the resampled square
+  std::vector<int32_t> tilted;  ///< with a tilt, instead: the places of the view's pixels, in the order of PixelBlocks,
+                                ///< in the square's blocks; -1 where black
   int64_t width = 0, height = 0;  ///< coded size and rotation this was made for
   int quarter_turns = 0;
 

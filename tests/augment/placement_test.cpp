@@ -232,5 +232,21 @@ TEST(Placement, FramesOfDifferentSizesInOneViewAreEachCutByTheirOwnSize) {
   }
 }
 
+TEST(Placement, MemoryOfAnyAlignmentReceivesTheSamePixels) {
+  const Sample sample = made_sample({noisy_picture(50, 38), noisy_picture(50, 38, 2)});
+  for (const int64_t size : {int64_t{32}, int64_t{17}}) {
+    const ViewPlan view = view_of(sample, {0.2, 0.1, 0.6, 0.8});
+    const std::vector<float> expected = rendered(sample, view, size);
+    for (size_t shift = 0; shift < 5; ++shift) {
+      std::vector<float> memory(expected.size() + 10, -9.0F);
+      InputOptions unit;
+      unit.range = "unit";
+      render_cpu(sample, view, size, unit, std::span(memory).subspan(shift, expected.size()));
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), memory.begin() + static_cast<std::ptrdiff_t>(shift)));
+      EXPECT_EQ(std::ranges::count(memory, -9.0F), 10) << shift;  // and nothing beside them
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cstp

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <set>
 
+#include "blur.h"
 #include "cstp/sampling/view_recipe.h"
 #include "made_frames.h"
-#include "plane_ops.h"
 
 namespace cstp {
 namespace {
@@ -86,19 +86,34 @@ TEST(RecipeBlur, HasTheWorkedWeights) {
 
 TEST(RecipeBlur, SeesNothingBeyondTheEdge) {
   constexpr int64_t kSide = 224;
-  const std::vector<float> kernel = gaussian_kernel(2, kSide, recipe_blur_taps(kSide));
-  std::vector<float> scratch;
-  std::vector<float> plane(kSide * kSide, 1);
-  blur(plane.data(), kSide, kernel, BlurBorder::zero, scratch);
-  EXPECT_NEAR(plane[112 * kSide], .599736, 1e-6);  // one axis
-  EXPECT_NEAR(plane[112], .599736, 1e-6);
-  EXPECT_NEAR(plane[112 * kSide + 223], .599736, 1e-6);
-  EXPECT_NEAR(plane[223 * kSide + 112], .599736, 1e-6);
-  EXPECT_NEAR(plane[0], .599736 * .599736, 1e-6);
-  EXPECT_NEAR(plane[11 * kSide + 11], 1, 1e-6);  // eleven pixels in, nothing is missing
-  std::ranges::fill(plane, 1.0F);
-  blur(plane.data(), kSide, kernel, BlurBorder::reflect, scratch);
-  EXPECT_NEAR(plane[0], 1, 1e-6);
+  const Sample white = made_sample({grey_picture(8, 8, [](int64_t, int64_t) { return 235; })});
+  ViewPlan view = view_of(white);
+  view.color.blur_sigma = 2;
+  view.color.blur_taps = recipe_blur_taps(kSide);
+  view.color.blur_border = BlurBorder::zero;
+  const std::vector<float> dark = rendered(white, view, kSide);
+  EXPECT_NEAR(pixel(dark, kSide, 0, 112), .599736, 1e-6);  // one axis
+  EXPECT_NEAR(pixel(dark, kSide, 112, 0), .599736, 1e-6);
+  EXPECT_NEAR(pixel(dark, kSide, 223, 112), .599736, 1e-6);
+  EXPECT_NEAR(pixel(dark, kSide, 112, 223), .599736, 1e-6);
+  EXPECT_NEAR(pixel(dark, kSide, 0, 0), .599736 * .599736, 1e-6);
+  EXPECT_NEAR(pixel(dark, kSide, 11, 11), 1, 1e-6);  // eleven pixels in, nothing is missing
+  view.color.blur_border = BlurBorder::reflect;
+  EXPECT_NEAR(rendered(white, view, kSide)[0], 1, 1e-6);
+}
+
+TEST(RecipeBlur, LosesNoMoreThanAFloatTells) {
+  for (const double sigma : {0.1, 0.5, 1.0, 2.0, 5.0}) {
+    const std::vector<float> kernel = gaussian_kernel(sigma, 224, 23);
+    const std::span<const float> kept = without_tails(kernel);
+    double lost = 0;
+    for (const float weight : kernel) lost += static_cast<double>(weight);
+    for (const float weight : kept) lost -= static_cast<double>(weight);
+    EXPECT_LT(lost, 1.2e-7);
+    EXPECT_EQ(kept.size() % 2, 1U);
+    EXPECT_EQ(kept[kept.size() / 2], kernel[11]);
+  }
+  EXPECT_EQ(without_tails(gaussian_kernel(0.1, 224, 23)).size(), 1U);
 }
 
 TEST(RecipeViews, LeaveAClipOfEqualFramesAClipOfEqualFrames) {

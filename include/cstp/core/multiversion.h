@@ -1,4 +1,4 @@
-/// How hot loops meet the machine.
+/// How the hot loops meet the machine.
 ///
 /// CSTP_MULTIVERSION before a function: compiled for plain x86-64, AVX2 and AVX-512, chosen once when the program
 /// starts, so one binary runs anywhere and is fast where it can be. The choice depends on the machine alone: a machine
@@ -13,3 +13,13 @@
 #else
 #define CSTP_MULTIVERSION
 #endif
+
+namespace cstp {
+
+/// Eight floats that a sum is kept in: compilers leave an array of sums in memory, and this in registers. Pointers to
+/// it need no more alignment than a float, if their type is written out: `auto` forgets that part.
+typedef float Lanes __attribute__((vector_size(32), aligned(4), may_alias));
+/// The same in a register, aligned as machines like it.
+typedef float FullLanes __attribute__((vector_size(32)));
+
+}  // namespace cstp
