@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -3,6 +3,7 @@
 #ifdef CSTP_FAISS
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexIVFFlat.h>
+#include <faiss/impl/FaissException.h>
 #include <faiss/index_io.h>
 #endif
 #include <torch/types.h>
@@ -118,8 +119,9 @@ void GalleryIndex::save(const std::string& path) const {
     if (std::fputs(cat(kFirstLine, head.dump(), "\n").c_str(), file.get()) < 0) fail(cause());
     faiss::write_index(body_->index.get(), file.get());
   } catch (const faiss::FaissException& error) {
+    const std::string why = errno != 0 ? cause() : error.what();
     file.reset();
-    fail(errno != 0 ? cause() : error.what());
+    fail(why);
   }
   if (std::fputs(kLastLine, file.get()) < 0 || std::fflush(file.get()) != 0 || ::fsync(::fileno(file.get())) != 0) {
     const std::string why = cause();

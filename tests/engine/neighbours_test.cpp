@@ -83,6 +83,7 @@ std::vector<Case> cases() {
   result.push_back({"one row", rows.slice(0, 0, 1), rows, 3});
   result.push_back({"k above the gallery", rows.slice(0, 0, 20), rows, 100});
   result.push_back({"k of the whole gallery", rows, rows.slice(0, 0, 70), 700});
+  result.push_back({"many channels", unit(torch::randn({500, 2050})), unit(torch::randn({64, 2050})), 10});
   result.push_back({"one channel", torch::randn({3000, 1}), torch::randn({80, 1}), 4});
   return result;
 }
@@ -106,7 +107,7 @@ TEST_P(NearestRows, AreThoseOfComparingEveryPairInDoublePrecision) {
 TEST_P(NearestRows, DoNotDependOnBlocksOrThreads) {
   for (const Case& made : cases()) {
     const Neighbours whole = nearest_rows(made.gallery, made.queries, made.k, {.kind = ScoreKind::f32});
-    for (const SearchBlocks& blocks : {SearchBlocks{.queries = 1, .gallery = 64, .chunk_bytes = 0},
+    for (const SearchBlocks& blocks : {SearchBlocks{.queries = 3, .gallery = 64, .chunk_bytes = 0},
                                        SearchBlocks{.queries = 7, .gallery = 129, .chunk_bytes = 60000},
                                        SearchBlocks{.queries = 64, .gallery = 5000, .chunk_bytes = 1 << 20}}) {
       for (const int threads : {1, 3}) {
