@@ -11,11 +11,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -223,9 +226,17 @@ void run(const Setup& setup) {
   if (setup.folder.empty()) fs::remove_all(folder);
 }
 
+/// As the program does, for both: waiting threads sleep soon (tools/main.cpp). Read before main, hence the restart.
+void spin_less(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  ::setenv("GOMP_SPINCOUNT", "30000", 1);
+  ::execv("/proc/self/exe", argv);  // where that cannot be done, it goes on as it is
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  spin_less(argv);
   CLI::App app("bench_retrieval: exact nearest neighbours against faiss-cpu");
   Setup setup;
   app.add_option("--peer", setup.peer, "command of the peer: PYTHON tools/peers/retrieval.py");

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -65,9 +66,9 @@ class Search {
     }();
     bf16_ = blocks.kind == ScoreKind::bf16 ||
             (blocks.kind == ScoreKind::automatic && has_amx && queries.size(0) >= 64 && gallery.size(0) >= 1024);
-    // Small enough that every thread has a block of queries, and no smaller than a product is efficient with.
-    const int64_t threads = at::get_num_threads();
-    blocks_.queries = std::min(blocks.queries, std::max<int64_t>(32, (queries.size(0) + threads - 1) / threads));
+    // Small enough that every thread has several blocks of queries, and no smaller than a product is efficient with.
+    const int64_t shares = 4 * at::get_num_threads();
+    blocks_.queries = std::min(blocks.queries, std::max<int64_t>(64, (queries.size(0) + shares - 1) / shares));
     blocks_.gallery = std::min(blocks.gallery, gallery.size(0));
     const int64_t row_bytes = dim_ * (bf16_ ? 2 : 4);
     chunk_ = std::max<int64_t>(1, blocks.chunk_bytes / row_bytes / blocks_.gallery) * blocks_.gallery;
@@ -101,10 +102,12 @@ class Search {
       const int64_t size = std::min(chunk_, gallery_.size(0) - first);
       measure(gallery_.const_data_ptr<float>() + first * dim_, size, dim_, blocks_.gallery,
               whole(size, blocks_.gallery), bf16_, chunk);
-      at::parallel_for(0, query_blocks, 1, [&](int64_t from, int64_t to) {
+      // A block as soon as a thread is free: beside other work on the same cores equal parts take unequal times.
+      std::atomic<int64_t> next{0};
+      at::parallel_for(0, std::min<int64_t>(query_blocks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
         at::Tensor scores;
-        for (int64_t b = from; b < to; ++b) {
-          const int64_t start = b * blocks_.queries;
+        for (int64_t block = next++; block < query_blocks; block = next++) {
+          const int64_t start = block * blocks_.queries;
           const int64_t stop = std::min(count, start + blocks_.queries);
           meet_chunk(queries, rounded_queries, start, stop, first, size, chunk, scores);
         }

@@ -23,9 +23,10 @@ enum class ScoreKind { automatic, f32, bf16 };
 
 /// How the work is cut. None of it changes the result.
 struct SearchBlocks {
-  int64_t queries = 256;           ///< rows of a block, at most
-  int64_t gallery = 1024;          ///< rows of a block
-  int64_t chunk_bytes = 16 << 20;  ///< of the gallery that all blocks of queries meet before the next: stays in cache
+  int64_t queries = 256;   ///< rows of a block, at most
+  int64_t gallery = 1024;  ///< rows of a block
+  int64_t chunk_bytes =
+      256 << 20;  ///< of the gallery that all blocks of queries meet before the next: its rounded copy
   ScoreKind kind = ScoreKind::automatic;
 };
 
