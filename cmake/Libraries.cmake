@@ -62,6 +62,25 @@ endforeach()
 # LibTorch exports parts of an older std::filesystem, and calls that land there crash.
 target_link_options(torch INTERFACE -Wl,--no-as-needed -lstdc++ -Wl,-rpath,${CSTP_TORCH}/lib)
 
+# Galleries past a million rows: FAISS, which may be missing. Debian's is a static library that wants BLAS and LAPACK.
+# LibTorch exports most of them (MKL) and stands first on the line, so that both multiply with MKL; what it lacks, and
+# FAISS uses for index types that are not used here, comes from the distribution's. The runtime of OpenMP has one name
+# (libgomp.so.1) and is loaded once.
+add_library(faiss_index INTERFACE)
+set(CSTP_FAISS OFF)
+find_path(FAISS_INCLUDE faiss/IndexIVFFlat.h)
+find_library(FAISS_LIBRARY faiss)
+find_library(FAISS_BLAS blas)
+find_library(FAISS_LAPACK lapack)
+if(FAISS_INCLUDE AND FAISS_LIBRARY AND FAISS_BLAS AND FAISS_LAPACK)
+  target_include_directories(faiss_index SYSTEM INTERFACE ${FAISS_INCLUDE})
+  set(CSTP_FAISS ON)
+  target_link_libraries(faiss_index INTERFACE torch ${FAISS_LIBRARY} ${FAISS_LAPACK} ${FAISS_BLAS} gomp)
+  message(STATUS "Retrieval through FAISS: yes (${FAISS_LIBRARY})")
+else()
+  message(STATUS "Retrieval through FAISS: no, it was not found (scripts/install_dependencies.sh --faiss); --index exact remains")
+endif()
+
 # Ranks. LibTorch contains Gloo (CPUs) and NCCL (GPUs), but brings the headers of neither: Gloo's come from libgloo-dev,
 # NCCL's and CUDA's from the packages that the CUDA wheel depends on. What is missing is left out of the build, and said.
 add_library(gloo_headers INTERFACE)

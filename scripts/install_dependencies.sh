@@ -2,10 +2,11 @@
 # Brings everything the build needs: Debian/Ubuntu packages and, in .venv, the pinned LibTorch wheel. Asks nothing;
 # a second run finds everything there and installs nothing.
 #
-# usage: scripts/install_dependencies.sh [--tests] [--tvl1] [--bench]
+# usage: scripts/install_dependencies.sh [--tests] [--tvl1] [--faiss] [--bench]
 #   --tests  also what only the tests need
 #   --bench  also what only scripts/benchmark.sh needs
 #   --tvl1   also OpenCV's contrib modules (400 MB): TV-L1 optical flow, for STS as published
+#   --faiss  also FAISS: retrieval through an index, for galleries past a million videos
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/versions.sh
@@ -18,12 +19,14 @@ fail() {
 with_tests=0
 with_tvl1=0
 with_bench=0
+with_faiss=0
 for option in "$@"; do
   case "$option" in
     --tests) with_tests=1 ;;
     --tvl1) with_tvl1=1 ;;
+    --faiss) with_faiss=1 ;;
     --bench) with_bench=1 ;;
-    *) fail "unknown option '$option'; there are --tests, --tvl1 and --bench" ;;
+    *) fail "unknown option '$option'; there are --tests, --tvl1, --faiss and --bench" ;;
   esac
 done
 
@@ -49,6 +52,7 @@ packages=("${CSTP_PACKAGES[@]}")
 [ "$with_tests" = 1 ] && packages+=("${CSTP_TEST_PACKAGES[@]}")
 [ "$with_tvl1" = 1 ] && packages+=("${CSTP_TVL1_PACKAGES[@]}")
 [ "$with_bench" = 1 ] && packages+=("${CSTP_BENCH_PACKAGES[@]}")
+[ "$with_faiss" = 1 ] && packages+=("${CSTP_FAISS_PACKAGES[@]}")
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing+=("$package")

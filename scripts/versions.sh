@@ -18,6 +18,8 @@ CSTP_PACKAGES=(
 )
 # TV-L1 optical flow, which only the published form of STS wants: 400 MB, so only on request.
 CSTP_TVL1_PACKAGES=(libopencv-contrib-dev)
+# FAISS, for galleries past a million videos: 8 MB, but BLAS and LAPACK come with it.
+CSTP_FAISS_PACKAGES=(libfaiss-dev libblas-dev liblapack-dev)
 # Tests only: a browser. Ubuntu has chromium as a snap alone; there the browser test skips.
 CSTP_TEST_PACKAGES=()
 if [ "$(. /etc/os-release 2> /dev/null && echo "${ID:-}")" = debian ]; then

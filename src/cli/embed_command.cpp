@@ -1,43 +1,24 @@
 #include <torch/types.h>
 
 #include <CLI/CLI.hpp>
-#include <bit>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
-#include "cstp/core/csv.h"
 #include "cstp/core/log.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/downstream.h"
+#include "cstp/engine/embedding_file.h"
 
 namespace cstp {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "npy files are written as little-endian");
-
-/// NumPy's file format 1.0: [rows, columns] f32, C order.
-std::string npy_bytes(const at::Tensor& matrix) {
-  const at::Tensor values = matrix.to(torch::kFloat32).contiguous();
-  std::string header =
-      cat("{'descr': '<f4', 'fortran_order': False, 'shape': (", values.size(0), ", ", values.size(1), "), }");
-  const size_t prefix = 10;  // magic, version, length
-  header.append((64 - (prefix + header.size() + 1) % 64) % 64, ' ');
-  header += '\n';
-  std::string bytes("\x93NUMPY\x01\x00", 8);
-  bytes += static_cast<char>(header.size() & 0xff);
-  bytes += static_cast<char>(header.size() >> 8);
-  bytes += header;
-  bytes.append(reinterpret_cast<const char*>(values.data_ptr<float>()),
-               static_cast<size_t>(values.numel()) * sizeof(float));
-  return bytes;
-}
-
 class EmbedCommand final : public Command {
  public:
   explicit EmbedCommand(CLI::App& parent) {
-    app = parent.add_subcommand("embed", "one L2-normalised embedding a video: embeddings.npy and embeddings.csv");
+    app = parent.add_subcommand(
+        "embed", "one L2-normalised embedding a video: embeddings.npy, and .csv and .json that say of what");
     add_common_options(*app, options_, true);
     add_launch_options(*app, options_);
     app->add_option("--split", split_, "train | test | all: whichever of the two the data has (default)")
@@ -58,8 +39,7 @@ class EmbedCommand final : public Command {
     const LoadedBackbone backbone =
         load_backbone_for(config, options_.checkpoint, options_.allow_partial, world, options_.inflate);
     std::vector<at::Tensor> matrices;
-    std::string csv = "row,path,label,class,split\n";
-    int64_t rows = 0;
+    EmbeddingTable table;
     int64_t total = 0;
     for (const auto& [split, name] : {std::pair{Split::train, "train"}, std::pair{Split::test, "test"}}) {
       if (split_ != "all" && split_ != name) continue;
@@ -73,20 +53,26 @@ class EmbedCommand final : public Command {
       for (const int64_t record : features.records) {
         const VideoRecord& video = dataset->videos[static_cast<size_t>(record)];
         const bool named = video.label >= 0 && video.label < static_cast<int64_t>(dataset->classes.size());
-        csv += csv_line({std::to_string(rows++), video.path, std::to_string(video.label),
-                         named ? dataset->classes[static_cast<size_t>(video.label)] : "", name});
+        table.videos.push_back(
+            {video.path, video.label, named ? dataset->classes[static_cast<size_t>(video.label)] : "", name});
       }
     }
     if (!world.is_first()) return ExitCode::done;
     const int64_t dim = backbone.network->features();
+    const int64_t rows = std::ssize(table.videos);
     const std::filesystem::path npy = options_.output.ends_with(".npy")
                                           ? std::filesystem::path(options_.output)
                                           : std::filesystem::path(config.output) / "embeddings.npy";
     if (rows > 0) {
-      std::error_code error;
-      if (npy.has_parent_path()) std::filesystem::create_directories(npy.parent_path(), error);
-      write_file_atomically(npy.string(), npy_bytes(torch::cat(matrices)));
-      write_file_atomically(std::filesystem::path(npy).replace_extension(".csv").string(), csv);
+      const EvalOptions& eval = backbone.config.eval;
+      table.values = torch::cat(matrices);
+      table.weights = backbone.weights;
+      table.weights_hash = backbone.note.hash;
+      table.views = cat(eval.frames > 0 ? eval.frames : backbone.config.clip.frames, " frames, stride ", eval.stride,
+                        ", ", eval.clips, " clips, ", eval.crops, eval.crops == 1 ? " crop (" : " crops (", eval.crop,
+                        ") of ", eval.size > 0 ? eval.size : backbone.config.clip.size, ", views ", eval.views,
+                        ", input ", backbone.config.input.range, ", probe ", eval.probe);
+      save_embeddings(npy.string(), table);
     }
     if (options_.json) {
       std::cout << nlohmann::ordered_json{{"embeddings", rows},     {"dim", dim},

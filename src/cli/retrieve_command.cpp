@@ -12,8 +12,9 @@
 #include "cstp/engine/downstream.h"
 #include "cstp/engine/result.h"
 #include "cstp/engine/result_folder.h"
-#include "optional_json.h"
+#include "index_search.h"
 #include "retrieval_page.h"
+#include "retrieve_files.h"
 
 namespace cstp {
 namespace {
@@ -77,9 +78,16 @@ class RetrieveCommand final : public Command {
     app->add_option("--html-neighbours", page_.neighbours, "neighbours of each, 1 to 50 (default 5)")
         ->check(CLI::Range(1, 50))
         ->needs(html);
+    index_.add_to(*app);
+    app->add_option("--gallery", gallery_file_, "search in embeddings that cstp embed wrote instead of in videos")
+        ->type_name("FILE.npy");
+    app->add_option("--queries", queries_file_, "and with these; one file may be both, by its splits")
+        ->type_name("FILE.npy");
   }
 
   ExitCode run() override {
+    index_.check_use(*app);
+    if (app->count("--gallery") + app->count("--queries") > 0) return run_on_files();
     const RunConfig config = options_.load();
     if (options_.dry_run) {
       std::cout << cat("protocol    ", name_protocol(config, "retrieve"), " (settings ",
@@ -90,6 +98,18 @@ class RetrieveCommand final : public Command {
   }
 
  private:
+  ExitCode run_on_files() const {
+    if (gallery_file_.empty() || queries_file_.empty()) {
+      throw UsageError("--gallery and --queries go together: the embeddings searched in, and those searched with");
+    }
+    for (const char* name : {"--checkpoint", "--output", "--html", "--gpus", "--ranks", "--dry-run"}) {
+      if (app->count(name) > 0) {
+        throw UsageError(cat(name, ": a search in stored embeddings (--gallery, --queries) has no use for it"));
+      }
+    }
+    return retrieve_from_files(gallery_file_, queries_file_, index_, options_);
+  }
+
   ExitCode retrieve_on(const RunConfig& config, const World& world) const {
     const bool page_wanted = app->count("--html") > 0 && world.is_first();
     if (page_wanted) warn_of_a_bad_page_folder();
@@ -101,18 +121,29 @@ class RetrieveCommand final : public Command {
     const FeatureSet query_features =
         backbone_features(backbone, queries, config.eval.clips, "queries", config.eval.probe);
     if (!world.is_first()) return ExitCode::done;
-    Retrieval result;
+    SearchOutcome outcome;
+    Retrieval& result = outcome.result;
     const bool measured = gallery_features.decoded() > 0 && query_features.decoded() > 0;
     if (measured) {
-      result = retrieve(video_embeddings(gallery_features.values, false), gallery_features.labels,
-                        video_embeddings(query_features.values, false), query_features.labels, config.eval.topk);
+      Dataset embedded = gallery;
+      embedded.videos = decoded_videos(gallery, gallery_features);
+      outcome = search_gallery({.gallery = video_embeddings(gallery_features.values, false),
+                                .gallery_labels = gallery_features.labels,
+                                .queries = video_embeddings(query_features.values, false),
+                                .query_labels = query_features.labels,
+                                .identity = {{"weights", backbone.note.hash}, {"videos", data_list_hash(embedded)}},
+                                .topk = config.eval.topk,
+                                .seed = config.seed},
+                               index_);
     } else {
       for (const int64_t k : config.eval.topk) result.recall.emplace_back(k, std::nullopt);
     }
-    const Provenance provenance = make_provenance(backbone.config, "retrieve", gallery, queries, backbone.note,
-                                                  parameter_count(*backbone.network), backbone.device);
+    Provenance provenance = make_provenance(backbone.config, "retrieve", gallery, queries, backbone.note,
+                                            parameter_count(*backbone.network), backbone.device);
+    if (!outcome.departure.empty()) depart(provenance, outcome.departure);
     Document document = retrieval_document(result, gallery_features, query_features, provenance);
-    bool stored = true;
+    if (!outcome.index.is_null()) document["index"] = outcome.index;
+    bool stored = outcome.saved;
     std::string file;
     try {
       if (measured) file = cat(save_result(config.output, document, std::nullopt), "/result.json");
@@ -137,6 +168,17 @@ class RetrieveCommand final : public Command {
     return stored ? ExitCode::done : ExitCode::data;
   }
 
+  /// What an index found is another number than what is there to find: the result says so, and has a folder of its own.
+  static void depart(Provenance& provenance, const std::string& index) {
+    provenance.settings.emplace_back("retrieve.index", index);
+    std::string& name = provenance.protocol;
+    if (name.ends_with("}")) {
+      name.insert(name.size() - 1, cat(", retrieve.index=", index));
+    } else {
+      name += cat(" + {retrieve.index=", index, "}");
+    }
+  }
+
   /// Before the hours of work. The numbers are computed all the same: they are what the command is for.
   void warn_of_a_bad_page_folder() const {
     try {
@@ -152,21 +194,20 @@ class RetrieveCommand final : public Command {
       std::cout << document.dump() << std::endl;
       return;
     }
-    std::string line = "retrieval: ";
-    for (const auto& [name, value] : metrics_of(document)) {
-      line += cat(name == "map" ? "mAP" : name, " ", percent(value), "  ");
-    }
     const Document& from = document["provenance"];
-    std::cout << cat(line, "(", document["queries"].dump(), " queries, ", document["gallery"].dump(),
-                     " in the gallery, ", document["decoded"].dump(), " of ", document["total"].dump(),
-                     " videos decoded, ", document["weights"].get<std::string>(), ")\nprotocol ",
-                     from["protocol"].get<std::string>(), " (settings ", from["settings_hash"].get<std::string>(),
-                     "), seed ", from["seed"].dump(), "\n");
+    std::cout << cat("retrieval: ", metrics_line(document), "(", document["queries"].dump(), " queries, ",
+                     document["gallery"].dump(), " in the gallery, ", document["decoded"].dump(), " of ",
+                     document["total"].dump(), " videos decoded, ", document["weights"].get<std::string>(),
+                     ")\nprotocol ", from["protocol"].get<std::string>(), " (settings ",
+                     from["settings_hash"].get<std::string>(), "), seed ", from["seed"].dump(), "\n",
+                     index_line(document.value("index", Document())));
     if (!file.empty()) std::cout << file << "\n";
   }
 
   CommonOptions options_;
   PageOptions page_;
+  IndexRequest index_;
+  std::string gallery_file_, queries_file_;
 };
 
 }  // namespace

@@ -3,6 +3,10 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <map>
+
+#include "cstp/core/error.h"
+#include "hit_ranks.h"
 
 namespace cstp {
 namespace {
@@ -48,13 +52,13 @@ at::Tensor video_embeddings(const at::Tensor& features, bool normalize_clips) {
 
 Accuracy knn_accuracy(const at::Tensor& train, const at::Tensor& train_labels, const at::Tensor& test,
                       const at::Tensor& test_labels, int64_t classes, int64_t k, double temperature) {
-  k = std::min(k, train.size(0));
+  const Neighbours near = nearest_rows(train, test, k);
   std::vector<at::Tensor> votes;
-  for (const at::Tensor& block : test.split(1024)) {  // bounded memory: 1024 x M similarities at a time
-    const auto [similarity, nearest] = torch::mm(block, train.t()).topk(k, 1);  // [b,k]
-    const at::Tensor neighbours = train_labels.index_select(0, nearest.reshape(-1)).reshape({-1, k});
-    votes.push_back(
-        torch::zeros({block.size(0), classes}).scatter_add(1, neighbours, torch::exp((similarity - 1) / temperature)));
+  for (const at::Tensor& block : torch::arange(test.size(0)).split(1024)) {
+    const at::Tensor rows = near.rows.index_select(0, block);  // [b,k]
+    const at::Tensor neighbours = train_labels.index_select(0, rows.reshape(-1)).reshape(rows.sizes());
+    const at::Tensor weights = torch::exp((near.similarity.index_select(0, block) - 1) / temperature);
+    votes.push_back(torch::zeros({block.size(0), classes}).scatter_add(1, neighbours, weights));
   }
   Accuracy result;
   const at::Tensor scores = torch::cat(votes);
@@ -66,42 +70,76 @@ Accuracy knn_accuracy(const at::Tensor& train, const at::Tensor& train_labels, c
   return result;
 }
 
-Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, const at::Tensor& queries,
-                   const at::Tensor& query_labels, const std::vector<int64_t>& topk) {
-  Retrieval result;
-  const int64_t size = gallery.size(0);
-  const int64_t shown = std::min<int64_t>(size, 50);
-  std::vector<at::Tensor> rankings, similarities, first_hits, precisions;
-  for (const at::Tensor& block : torch::arange(queries.size(0)).split(512)) {
-    const at::Tensor similarity = torch::mm(queries.index_select(0, block), gallery.t());  // [b,G]
-    const auto [sorted, order] = similarity.sort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
-    const at::Tensor labels = query_labels.index_select(0, block).unsqueeze(1);
-    const at::Tensor same = gallery_labels.index_select(0, order.reshape(-1)).reshape(order.sizes()) == labels;
-    const at::Tensor hit = same & (labels >= 0);  // [b,G]
-    const at::Tensor found = hit.to(torch::kFloat64).cumsum(1);
-    const at::Tensor ranks = torch::arange(1, size + 1, torch::kFloat64);
-    const at::Tensor relevant = found.select(1, size - 1).clamp_min(1);
-    precisions.push_back((found / ranks * hit).sum(1) / relevant);
-    const at::Tensor first = hit.to(torch::kInt64).argmax(1) + 1;  // the first of equal ones
-    first_hits.push_back(torch::where(hit.any(1), first, torch::zeros_like(first)));
-    rankings.push_back(order.slice(1, 0, shown));
-    similarities.push_back(sorted.slice(1, 0, shown));
-  }
-  result.first_hit = torch::cat(first_hits);
-  result.precision = torch::cat(precisions);
-  result.ranking = torch::cat(rankings);
-  result.similarity = torch::cat(similarities);
+namespace {
+
+/// Recall of what stands in result.first_hit. @param ranked how deep the ranking is; absent beyond it
+void fill_recall(Retrieval& result, const at::Tensor& query_labels, const std::vector<int64_t>& topk, int64_t ranked) {
   const at::Tensor labelled = (query_labels >= 0).nonzero().squeeze(1);
   const at::Tensor first = result.first_hit.index_select(0, labelled);
   for (const int64_t k : topk) {
     std::optional<double> recall;
-    if (k <= size && first.numel() > 0) {
+    if (k <= ranked && first.numel() > 0) {
       recall = ((first > 0) & (first <= k)).to(torch::kFloat64).mean().item<double>();
     }
     result.recall.emplace_back(k, recall);
   }
-  if (first.numel() > 0) result.map = result.precision.index_select(0, labelled).mean().item<double>();
+}
+
+}  // namespace
+
+Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, const at::Tensor& queries,
+                   const at::Tensor& query_labels, const std::vector<int64_t>& topk) {
+  Retrieval result;
+  const int64_t size = gallery.size(0);
+  Neighbours near = nearest_rows(gallery, queries, kShownNeighbours);
+  result.ranking = near.rows;
+  result.similarity = near.similarity;
+
+  std::map<int64_t, std::vector<int64_t>> rows_of_label;
+  const auto label_of = gallery_labels.accessor<int64_t, 1>();
+  for (int64_t i = 0; i < size; ++i) rows_of_label[label_of[i]].push_back(i);
+  std::vector<const std::vector<int64_t>*> hits;
+  const auto wanted = query_labels.accessor<int64_t, 1>();
+  for (int64_t q = 0; q < queries.size(0); ++q) {
+    const auto found = wanted[q] >= 0 ? rows_of_label.find(wanted[q]) : rows_of_label.end();
+    hits.push_back(found == rows_of_label.end() ? nullptr : &found->second);
+  }
+  result.first_hit = torch::zeros({queries.size(0)}, torch::kInt64);
+  result.precision = torch::zeros({queries.size(0)}, torch::kFloat64);
+  int64_t q = 0;
+  for (const HitRanks& ranks : rank_hits(gallery, queries, hits)) {
+    result.first_hit.data_ptr<int64_t>()[q] = ranks.first;
+    result.precision.data_ptr<double>()[q++] = ranks.precision;
+  }
+  fill_recall(result, query_labels, topk, size);
+  const at::Tensor labelled = (query_labels >= 0).nonzero().squeeze(1);
+  if (labelled.numel() > 0) result.map = result.precision.index_select(0, labelled).mean().item<double>();
   return result;
+}
+
+Retrieval retrieve_ranked(const Neighbours& near, const at::Tensor& gallery_labels, const at::Tensor& query_labels,
+                          const std::vector<int64_t>& topk) {
+  Retrieval result;
+  const int64_t ranked = near.rows.size(1);
+  const at::Tensor found = near.rows.clamp_min(0);
+  const at::Tensor labels = gallery_labels.index_select(0, found.reshape(-1)).reshape(found.sizes());
+  const at::Tensor wanted = query_labels.unsqueeze(1);
+  const at::Tensor hit = (labels == wanted) & (wanted >= 0) & (near.rows >= 0);  // [Q,k]
+  const at::Tensor first = hit.to(torch::kInt64).argmax(1) + 1;                  // the first of equal ones
+  result.first_hit = torch::where(hit.any(1), first, torch::zeros_like(first));
+  result.precision = torch::zeros({near.rows.size(0)}, torch::kFloat64);
+  result.ranking = near.rows.slice(1, 0, kShownNeighbours);
+  result.similarity = near.similarity.slice(1, 0, kShownNeighbours);
+  fill_recall(result, query_labels, topk, ranked);
+  return result;
+}
+
+double neighbour_recall(const Neighbours& found, const Neighbours& exact, int64_t k) {
+  k = std::min(k, exact.rows.size(1));
+  check(k > 0 && found.rows.size(1) >= k && found.rows.size(0) == exact.rows.size(0), "neighbour_recall: other sizes");
+  const at::Tensor least = exact.similarity.slice(1, k - 1, k);  // [Q,1]
+  const at::Tensor counted = (found.similarity.slice(1, 0, k) >= least) & (found.rows.slice(1, 0, k) >= 0);
+  return counted.to(torch::kFloat64).mean().item<double>();
 }
 
 }  // namespace cstp

@@ -51,6 +51,8 @@ void describe_training(WeightsNote& note, const RunConfig& trained, int64_t step
   note.steps = steps;
 }
 
+std::string data_list_hash(const Dataset& dataset) { return dataset.data_hash(common_folder(dataset)); }
+
 bool has_splits(const std::string& format) { return format == "ucf101" || format == "hmdb51"; }
 
 Provenance make_provenance(const RunConfig& config, const std::string& kind, const Dataset& train, const Dataset& test,
@@ -62,8 +64,8 @@ Provenance make_provenance(const RunConfig& config, const std::string& kind, con
   provenance.format = config.data.format;
   if (has_splits(config.data.format)) provenance.splits = {config.data.split};
   provenance.class_map_hash = test.class_map_hash();
-  provenance.train_data_hash = train.data_hash(common_folder(train));
-  provenance.test_data_hash = test.data_hash(common_folder(test));
+  provenance.train_data_hash = data_list_hash(train);
+  provenance.test_data_hash = data_list_hash(test);
   provenance.seed = config.seed;
   provenance.weights = weights;
   provenance.model = config.model;

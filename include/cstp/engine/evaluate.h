@@ -7,7 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "cstp/engine/neighbours.h"
+
 namespace cstp {
+
+constexpr int64_t kShownNeighbours = 50;  ///< that a retrieval lists of each query
 
 /// Fractions, of videos and (where clips are scored one by one) of clips; absent where undefined (k of at least as many
 /// classes as there are, or no test video decoded).
@@ -43,5 +47,14 @@ struct Retrieval {
 /// one, recall and map are absent.
 Retrieval retrieve(const at::Tensor& gallery, const at::Tensor& gallery_labels, const at::Tensor& queries,
                    const at::Tensor& query_labels, const std::vector<int64_t>& topk);
+
+/// The same from neighbours that an index found, which rank a part of the gallery: no average precision (0, and the
+/// mean is absent), and recall at no more than their number. @param near rows may be -1: nothing was found there
+Retrieval retrieve_ranked(const Neighbours& near, const at::Tensor& gallery_labels, const at::Tensor& query_labels,
+                          const std::vector<int64_t>& topk);
+
+/// Share of the k nearest rows that an index found, mean over the queries. A row that is as near as the k-th nearest
+/// counts: copies of one video are no mistakes. @param found, exact of the same queries; found as order_rows() has it
+double neighbour_recall(const Neighbours& found, const Neighbours& exact, int64_t k);
 
 }  // namespace cstp

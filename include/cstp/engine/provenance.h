@@ -53,6 +53,9 @@ Provenance make_provenance(const RunConfig& config, const std::string& kind, con
 /// The `provenance` object of a result, the build of this program included.
 nlohmann::ordered_json to_json(const Provenance& provenance);
 
+/// Hash of a list of videos: their paths below their common folder, and their labels, in order.
+std::string data_list_hash(const Dataset& dataset);
+
 /// Whether a format has official splits.
 bool has_splits(const std::string& format);
 
