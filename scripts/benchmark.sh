@@ -2,8 +2,10 @@
 # Our speed beside everybody else's, measured in turn in one session; prints ratios. Each rival runs in an environment of its
 # own (.venv-bench), over the same lists, which are made here.
 #
-# usage: scripts/benchmark.sh [loader]... [--json FILE] [--rounds N] [--out DIR]
-#   loader   two clips of 16 frames out of a video file, cropped and resized; rivals: torchcodec, decord, PyAV, OpenCV
+# usage: scripts/benchmark.sh [loader|augment|retrieval]... [--json FILE] [--rounds N] [--out DIR]
+#   loader     two clips of 16 frames out of a video file, cropped and resized; rivals: torchcodec, decord, PyAV, OpenCV
+#   augment    decoded frames to views: crop, resize, colours; rivals: torchvision v2, OpenCV
+#   retrieval  exact nearest neighbours of 100,000 embeddings; rival: faiss-cpu
 #   --rounds times that everybody has a turn; default: 5. Medians over rounds are printed, ratios are taken within a round.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,15 +14,15 @@ source scripts/versions.sh
 parts=() json= rounds=5 out=runs/benchmark
 while [ $# -gt 0 ]; do
   case $1 in
-    loader) parts+=("$1") ;;
+    loader | augment | retrieval) parts+=("$1") ;;
     --json) json=$2; shift ;;
     --rounds) rounds=$2; shift ;;
     --out) out=$2; shift ;;
-    *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,10p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(loader)
+[ ${#parts[@]} -gt 0 ] || parts=(loader augment retrieval)
 mkdir -p "$out"
 
 scripts/install_dependencies.sh --bench
@@ -70,6 +72,17 @@ bench_loader() {
   done
   $python tools/peers/summary.py loader --views "$out"/views_240p "$out"/views_720p -- \
     "$out"/loader_240p.jsonl "$out"/loader_720p.jsonl > "$out/loader.json"
+}
+
+bench_augment() {
+  scripts/build.sh release bench_augment
+  mkdir -p "$out/augment"
+  build/bench_augment "$out/augment" --rounds "$rounds" --json "$out/augment.json" --peer "$python tools/peers/augment.py"
+}
+
+bench_retrieval() {
+  scripts/build.sh release bench_retrieval
+  build/bench_retrieval --rounds "$rounds" --json "$out/retrieval.json" --peer "$python tools/peers/retrieval.py"
 }
 
 for part in "${parts[@]}"; do "bench_$part"; done

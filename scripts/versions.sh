@@ -27,4 +27,4 @@ if [ "$(. /etc/os-release 2> /dev/null && echo "${ID:-}")" = debian ]; then
 fi
 # Benchmarks only: what they are measured against, and the program that makes their videos.
 CSTP_RIVALS=(torchvision=="$CSTP_TORCHVISION_VERSION" torchcodec==0.11.1 decord==0.6.0 av==18.1.0 opencv-python-headless==5.0.0.93 faiss-cpu==1.15.1)
-CSTP_BENCH_PACKAGES=(ffmpeg libbenchmark-dev)
+CSTP_BENCH_PACKAGES=(ffmpeg libbenchmark-dev valgrind)
