@@ -117,11 +117,13 @@ TEST_P(EveryBackbone, GivesTheSameInChannelsLastOrder) {
 TEST_P(EveryBackbone, TrainsEveryParameterAtASmallWidth) {
   const auto backbone = make(0.125);
   torch::optim::SGD sgd(backbone->parameters(), torch::optim::SGDOptions(form().learning_rate));
+  // So large that no norm sees two values a channel alone: its output would hardly depend on them.
+  const at::Tensor clips = torch::randn({2, 3, 8, 64, 64});
   const at::Tensor target = torch::tensor({1.0F, 0.0F});
   std::vector<double> losses;
   for (int step = 0; step < 8; ++step) {
     sgd.zero_grad();
-    const at::Tensor loss = (backbone->embed(clips_).mean(1) - target).square().mean();
+    const at::Tensor loss = (backbone->embed(clips).mean(1) - target).square().mean();
     loss.backward();
     for (const auto& item : backbone->named_parameters()) {
       ASSERT_TRUE(item.value().grad().defined()) << item.key();
@@ -130,9 +132,7 @@ TEST_P(EveryBackbone, TrainsEveryParameterAtASmallWidth) {
     sgd.step();
     losses.push_back(loss.item<double>());
   }
-  // Where a norm sees two values a channel, its output hardly depends on them, and rounding decides the way: the loss
-  // comes down, but may go up again.
-  EXPECT_LT(*std::min_element(losses.begin(), losses.end()), losses.front());
+  EXPECT_LT(losses.back(), losses.front()) << testing::PrintToString(losses);
 }
 
 TEST_P(EveryBackbone, RunsUnderBfloat16Autocast) {
