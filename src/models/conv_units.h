@@ -11,6 +11,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "cstp/distributed/sync_norm.h"
 
@@ -62,8 +63,13 @@ class TemporalConvImpl : public torch::nn::Conv3dImpl {
   TemporalConvImpl(int64_t in, int64_t out, int64_t kernel, int64_t stride)
       : Conv3dImpl(torch::nn::Conv3dOptions(in, out, {kernel, 1, 1}).stride({stride, 1, 1}).bias(false)) {}
   at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor y = at::conv2d(x.flatten(3), weight.squeeze(4), {}, {options.stride()->at(0), 1},
-                                    {options.kernel_size()->at(0) / 2, 0});  // [N,O,T',H*W]
+    const int64_t kernel = options.kernel_size()->at(0);
+    int64_t stride = options.stride()->at(0);
+    at::Tensor cells = x.flatten(3);  // [N,C,T,H*W]
+    // Where a kernel looks at one step alone, the steps in between need not be given to it. And must not: for fewer
+    // than 16 channels the backward pass of oneDNN's strided 1x1 convolutions (LibTorch 2.11) writes past its memory.
+    if (kernel == 1) cells = cells.slice(2, 0, c10::nullopt, std::exchange(stride, 1));
+    const at::Tensor y = at::conv2d(cells, weight.squeeze(4), {}, {stride, 1}, {kernel / 2, 0});  // [N,O,T',H*W]
     return y.unflatten(3, {x.size(3), x.size(4)});
   }
 };
