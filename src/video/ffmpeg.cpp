@@ -51,6 +51,20 @@ int keep_x264_reproducible(AVCodecContext& encoder) {
   return av_opt_set(encoder.priv_data, "x264-params", "asm=SSE2Fast,LZCNT,FMA3,BMI2,AVX2", 0);
 }
 
+std::pair<int, const char*> write_ready_packets(AVCodecContext& encoder, AVFormatContext& file, AVPacket& packet) {
+  for (;;) {
+    int code = avcodec_receive_packet(&encoder, &packet);
+    if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return {0, ""};
+    if (code < 0) return {code, "encoding"};
+    packet.stream_index = 0;
+    packet.duration = 1;  // else the last frame gets none
+    av_packet_rescale_ts(&packet, encoder.time_base, file.streams[0]->time_base);
+    code = av_interleaved_write_frame(&file, &packet);
+    if (code >= 0) code = file.pb->error;
+    if (code < 0) return {code, "writing"};
+  }
+}
+
 void Deadline::start(double seconds) {
   constexpr double kLongest = 1e8;  // three years: seconds beyond that would overflow the clock's count
   seconds_ = seconds;

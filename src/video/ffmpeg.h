@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -45,6 +46,10 @@ void silence_ffmpeg();
 /// of the videos of a process had other bytes than those of the next process. Without it they are the same.
 /// Call before avcodec_open2(). @return libav's code
 int keep_x264_reproducible(AVCodecContext& encoder);
+
+/// Moves what an encoder has ready into a file's only stream.
+/// @return libav's code, below 0 for a failure, and the step that it is of
+std::pair<int, const char*> write_ready_packets(AVCodecContext& encoder, AVFormatContext& file, AVPacket& packet);
 
 /// A point in time after which work on one file stops. Give interrupt() to AVFormatContext::interrupt_callback: it
 /// stops I/O only, so loops that decode ask passed() between packets too.

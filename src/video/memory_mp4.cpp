@@ -193,17 +193,9 @@ void MemoryMp4::Impl::open_file() {
   must(code, "writing the header");
 }
 
-/// Moves what the encoder has ready into the file.
 void MemoryMp4::Impl::drain() {
-  for (;;) {
-    const int code = avcodec_receive_packet(encoder.get(), packet.get());
-    if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
-    must(code, "encoding");
-    packet->stream_index = 0;
-    packet->duration = 1;  // else the last frame gets none
-    av_packet_rescale_ts(packet.get(), encoder->time_base, file->streams[0]->time_base);
-    must(av_interleaved_write_frame(file.get(), packet.get()), "writing");
-  }
+  const auto [code, step] = write_ready_packets(*encoder, *file, *packet);
+  must(code, step);
 }
 
 MemoryMp4::MemoryMp4(std::string path, const MemoryMp4Options& options)

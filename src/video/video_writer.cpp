@@ -139,18 +139,9 @@ void VideoWriter::Impl::open_file() {
   must(avformat_write_header(file.get(), nullptr), "writing the header");
 }
 
-/// Moves what the encoder has ready into the file.
 void VideoWriter::Impl::drain() {
-  for (;;) {
-    const int code = avcodec_receive_packet(encoder.get(), packet.get());
-    if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
-    must(code, "encoding");
-    packet->stream_index = 0;
-    packet->duration = 1;  // else the last frame gets none
-    av_packet_rescale_ts(packet.get(), encoder->time_base, file->streams[0]->time_base);
-    must(av_interleaved_write_frame(file.get(), packet.get()), "writing");
-    must(file->pb->error, "writing");
-  }
+  const auto [code, step] = write_ready_packets(*encoder, *file, *packet);
+  must(code, step);
 }
 
 void VideoWriter::Impl::finish() {
