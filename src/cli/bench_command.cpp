@@ -1,5 +1,3 @@
-#include <torch/utils.h>
-
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -7,6 +5,7 @@
 #include "commands.h"
 #include "cstp/core/log.h"
 #include "cstp/engine/bench.h"
+#include "cstp/engine/trainer.h"
 
 namespace cstp {
 namespace {
@@ -26,13 +25,7 @@ class BenchCommand final : public Command {
       return ExitCode::done;
     }
     const Dataset dataset = open_and_report(config, Split::train);
-    torch::manual_seed(static_cast<uint64_t>(config.seed));
-    ObjectiveParts parts;
-    parts.clip = config.clip;
-    parts.classes = static_cast<int64_t>(dataset.classes.size());
-    parts.make_backbone = [&] { return make_backbone(config.model); };
-    parts.data_root = config.data.root;
-    const auto objective = make_objective(config.objective, parts);
+    const auto objective = build_objective(config, std::ssize(dataset.classes));
     const BenchResult result = bench(config, dataset, *objective, seconds_);
     if (options_.json) {
       const auto stages = [](const StageTimes& times) { return nlohmann::ordered_json::parse(times.json()); };

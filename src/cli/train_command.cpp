@@ -1,5 +1,3 @@
-#include <torch/utils.h>
-
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -37,14 +35,7 @@ class TrainCommand final : public Command {
  private:
   ExitCode train_on(const RunConfig& config, const World& world) const {
     const Dataset dataset = open_and_report(config, Split::train);
-    torch::manual_seed(static_cast<uint64_t>(config.seed));
-    ObjectiveParts parts;
-    parts.clip = config.clip;
-    parts.classes = static_cast<int64_t>(dataset.classes.size());
-    parts.make_backbone = [&] { return make_backbone(config.model); };
-    parts.world = world;
-    parts.data_root = config.data.root;
-    const auto objective = make_objective(config.objective, parts);
+    const auto objective = build_objective(config, std::ssize(dataset.classes), world);
     if (!options_.checkpoint.empty()) {
       BackboneFile file = read_backbone_file(options_.checkpoint);
       if (options_.inflate) file = inflated(file, *objective->backbone());

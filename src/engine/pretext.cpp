@@ -12,6 +12,7 @@
 #include "cstp/engine/device.h"
 #include "cstp/engine/features.h"
 #include "cstp/engine/health.h"
+#include "cstp/engine/trainer.h"
 #include "cstp/sampling/label_histogram.h"
 
 namespace cstp {
@@ -100,13 +101,7 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
 }
 
 std::shared_ptr<Objective> load_objective(const RunConfig& config, const std::string& checkpoint) {
-  torch::manual_seed(static_cast<uint64_t>(config.seed));
-  ObjectiveParts parts;
-  parts.clip = config.clip;
-  parts.classes = static_cast<int64_t>(open_dataset(config.data, Split::train).classes.size());
-  parts.data_root = config.data.root;
-  parts.make_backbone = [&] { return make_backbone(config.model); };
-  auto objective = make_objective(config.objective, parts);
+  auto objective = build_objective(config, std::ssize(open_dataset(config.data, Split::train).classes));
   if (!checkpoint.empty()) load_model(checkpoint, *objective);
   objective->to(select_device(config.train.device));
   return objective;

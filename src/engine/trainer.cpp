@@ -100,6 +100,17 @@ TrainLength train_length(const RunConfig& config, int64_t videos) {
   return length;
 }
 
+std::shared_ptr<Objective> build_objective(const RunConfig& config, int64_t classes, const World& world) {
+  torch::manual_seed(static_cast<uint64_t>(config.seed));
+  ObjectiveParts parts;
+  parts.clip = config.clip;
+  parts.classes = classes;
+  parts.make_backbone = [&config] { return make_backbone(config.model); };
+  parts.world = world;
+  parts.data_root = config.data.root;
+  return make_objective(config.objective, parts);
+}
+
 TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& objective, const TrainSetup& setup) {
   const auto start = Clock::now();
   if (dataset.videos.empty()) throw DataError(cat(dataset.name, ": holds no videos; nothing to train on"));

@@ -36,6 +36,10 @@ struct TrainLength {
 };
 TrainLength train_length(const RunConfig& config, int64_t videos);
 
+/// The objective of a recipe with its backbone, as seeded: equal calls give equal weights. @param classes of the data
+/// set
+std::shared_ptr<Objective> build_objective(const RunConfig& config, int64_t classes, const World& world = {});
+
 /// Trains `objective` on `dataset`. Resumes from the newest checkpoint of config.output where there is one.
 ///
 /// On several ranks every one calls this with the same arguments but its place, and with an objective that was built
