@@ -28,8 +28,8 @@ else()
 endif()
 find_package(Threads REQUIRED)
 
-# LibTorch from the Python wheel. Not find_package(Torch): with a CUDA wheel that demands a CUDA toolkit even where no
-# .cu file is compiled. The wheel's own CUDA libraries give the GPU path; no CUDA compiler is needed for it.
+# LibTorch from the Python wheel. Not find_package(Torch): with a CUDA wheel that demands a whole CUDA toolkit. The wheel's
+# own CUDA libraries are enough; without a CUDA compiler (below) the program runs LibTorch's kernels in place of its own.
 if(NOT CSTP_TORCH)
   foreach(prefix ${CMAKE_PREFIX_PATH})
     if(EXISTS ${prefix}/include/torch/csrc/api/include/torch/torch.h)
@@ -51,7 +51,7 @@ target_include_directories(torch SYSTEM INTERFACE ${CSTP_TORCH}/include ${CSTP_T
 set(torch_libraries torch torch_cpu c10)
 if(EXISTS ${CSTP_TORCH}/lib/libtorch_cuda.so)
   list(APPEND torch_libraries torch_cuda c10_cuda)
-  message(STATUS "GPU support: yes, through LibTorch's CUDA libraries (${CSTP_TORCH}); no CUDA compiler is needed")
+  message(STATUS "GPU support: yes, through LibTorch's CUDA libraries (${CSTP_TORCH})")
 else()
   message(STATUS "GPU support: no, this LibTorch is CPU-only (${CSTP_TORCH})")
 endif()
@@ -61,6 +61,35 @@ endforeach()
 # Registration happens in static initialisers of libraries that nothing names: keep them linked. libstdc++ goes first:
 # LibTorch exports parts of an older std::filesystem, and calls that land there crash.
 target_link_options(torch INTERFACE -Wl,--no-as-needed -lstdc++ -Wl,-rpath,${CSTP_TORCH}/lib)
+
+# CUDA's runtime, that of LibTorch, and a compiler: that of the virtual environment, which has LibTorch's version, else a
+# toolkit's. Machine code for the A100, H100/H200 and B200 generations, and PTX for what comes after them.
+add_library(cuda_runtime INTERFACE)
+file(GLOB runtime ${CSTP_TORCH}/../nvidia/*/lib/libcudart.so.*)
+file(GLOB wheel_includes ${CSTP_TORCH}/../nvidia/*/include)   # of the versions that LibTorch was built with
+if(runtime)
+  list(GET runtime 0 runtime)
+  target_link_libraries(cuda_runtime INTERFACE ${runtime})
+endif()
+option(CSTP_CUDA "Compile the CUDA kernels, where a CUDA compiler is found" ON)
+file(GLOB wheel_nvcc ${CSTP_TORCH}/../nvidia/*/bin/nvcc)
+find_program(CSTP_NVCC nvcc HINTS ${wheel_nvcc} /usr/local/cuda/bin)
+if(wheel_nvcc)
+  list(GET wheel_nvcc 0 CSTP_NVCC)
+  file(REAL_PATH ${CSTP_NVCC} CSTP_NVCC)
+endif()
+if(CSTP_CUDA AND CSTP_NVCC AND runtime)
+  set(CMAKE_CUDA_COMPILER ${CSTP_NVCC})
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
+  enable_language(CUDA)
+  message(STATUS "CUDA kernels: yes, compiled by ${CSTP_NVCC}")
+else()
+  message(STATUS "CUDA kernels: no, no CUDA compiler was found (scripts/install_dependencies.sh brings one); GPUs run LibTorch's")
+endif()
 
 # Galleries past a million rows: FAISS, which may be missing. Debian's is a static library that wants BLAS and LAPACK.
 # LibTorch exports most of them (MKL) and stands first on the line, so that both multiply with MKL; what it lacks, and
@@ -93,15 +122,12 @@ else()
   message(STATUS "Ranks on CPUs: no, Gloo's headers were not found (install libgloo-dev)")
 endif()
 add_library(nccl_headers INTERFACE)
-file(GLOB cuda_runtime ${CSTP_TORCH}/../nvidia/*/lib/libcudart.so.*)
-file(GLOB wheel_includes ${CSTP_TORCH}/../nvidia/*/include)   # of the versions that LibTorch was built with
 find_path(NCCL_INCLUDE nccl.h PATHS ${wheel_includes} NO_DEFAULT_PATH)
 find_path(CUDA_INCLUDE cusolverDn.h PATHS ${wheel_includes} NO_DEFAULT_PATH)
-if(EXISTS ${CSTP_TORCH}/lib/libtorch_cuda.so AND NCCL_INCLUDE AND CUDA_INCLUDE AND cuda_runtime)
-  list(GET cuda_runtime 0 cuda_runtime)
+if(EXISTS ${CSTP_TORCH}/lib/libtorch_cuda.so AND NCCL_INCLUDE AND CUDA_INCLUDE AND runtime)
   target_include_directories(nccl_headers SYSTEM INTERFACE ${NCCL_INCLUDE} ${CUDA_INCLUDE})
   target_compile_definitions(nccl_headers INTERFACE CSTP_NCCL)
-  target_link_libraries(nccl_headers INTERFACE ${cuda_runtime})
+  target_link_libraries(nccl_headers INTERFACE cuda_runtime)
   message(STATUS "Ranks on GPUs: yes, through NCCL (headers in ${NCCL_INCLUDE})")
 else()
   message(STATUS "Ranks on GPUs: no (LibTorch without CUDA, or the headers of NCCL or CUDA were not found)")

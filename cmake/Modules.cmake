@@ -1,12 +1,13 @@
 # One static library per layer, and one test program per layer.
 add_library(cstp_flags INTERFACE)
-target_compile_options(cstp_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
+set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
   -Wno-restrict                      # GCC 12 sees overlaps in std::string that are not there (GCC bug 105651)
   -Wno-missing-field-initializers)   # designated initialisers leave the rest at their defaults on purpose
+target_compile_options(cstp_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${warnings}>")
 if(CSTP_SANITIZE)
-  # GCC documents that sanitizers bring false alarms of this warning; LibTorch's optional arguments are one.
-  target_compile_options(cstp_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-                                              -Wno-maybe-uninitialized)
+  # GCC documents that sanitizers bring false alarms of the last one; LibTorch's optional arguments are one.
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -Wno-maybe-uninitialized)
+  target_compile_options(cstp_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${sanitizers}>")
   target_link_options(cstp_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
@@ -19,7 +20,7 @@ target_compile_options(torch_headers PRIVATE -fpch-preprocess)
 function(cstp_use_torch target)
   target_link_libraries(${target} PUBLIC torch)
   target_precompile_headers(${target} REUSE_FROM torch_headers)
-  target_compile_options(${target} PRIVATE -fpch-preprocess)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endfunction()
 
 # cstp_module(NAME SOURCES a.cpp b.cpp USES core torch PkgConfig::ffmpeg): `torch` brings the precompiled header.
@@ -37,6 +38,17 @@ function(cstp_module name)
       target_link_libraries(cstp_${name} PUBLIC ${use})
     endif()
   endforeach()
+endfunction()
+
+# cstp_cuda(TARGET a.cu ...): adds CUDA sources to a target and defines CSTP_CUDA for it, where a CUDA compiler was found.
+# A .cu file includes no LibTorch: it takes pointers and a stream, and compiles in a few seconds.
+function(cstp_cuda target)
+  if(NOT CMAKE_CUDA_COMPILER)
+    return()
+  endif()
+  target_sources(${target} PRIVATE ${ARGN})
+  target_compile_definitions(${target} PRIVATE CSTP_CUDA)
+  target_link_libraries(${target} PUBLIC cuda_runtime)
 endfunction()
 
 # cstp_test(NAME SOURCES x_test.cpp USES core torch): program NAME_tests; every TEST becomes a ctest of its own.

@@ -12,7 +12,7 @@ case $preset in
 esac
 if [ ! -f "$folder/build.ninja" ]; then
   cmake --preset "$preset" > "$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
-  grep 'GPU support' "$folder.log" || true
+  grep -E 'GPU support|CUDA kernels' "$folder.log" || true
   rm -f "$folder.log"
 fi
 cmake --build "$folder" -- --quiet "$@"

@@ -58,7 +58,7 @@ for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 
-python_packages=("torch==$CSTP_TORCH_VERSION")
+python_packages=("torch==$CSTP_TORCH_VERSION" "${CSTP_CUDA_COMPILER[@]}")
 [ "$with_tests" = 1 ] && python_packages+=("torchvision==$CSTP_TORCHVISION_VERSION" "safetensors==$CSTP_SAFETENSORS_VERSION"
                                            "selenium==$CSTP_SELENIUM_VERSION")
 stamp=.venv/cstp-installed-$with_tests
@@ -83,7 +83,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if [ "$venv_ready" = 0 ]; then
-  echo "installing LibTorch $CSTP_TORCH_VERSION into .venv (about 5 GB; it brings its own CUDA libraries)"
+  echo "installing LibTorch $CSTP_TORCH_VERSION and a CUDA compiler into .venv (about 5 GB, most of it CUDA libraries)"
   python=/usr/bin/python3
   [ -x "$python" ] || python=python3
   [ -x .venv/bin/python ] || "$python" -m venv .venv || fail "the virtual environment .venv could not be made"
@@ -91,6 +91,6 @@ if [ "$venv_ready" = 0 ]; then
     fail "LibTorch could not be installed into .venv; is there a network, and is there disk (it needs 6 GB)?"
   # The tests' packages include the program's, so one stamp may stand for both.
   echo "$wanted" > "$stamp"
-  [ "$with_tests" = 1 ] && echo "${python_packages[0]}" > .venv/cstp-installed-0
+  [ "$with_tests" = 1 ] && echo "torch==$CSTP_TORCH_VERSION ${CSTP_CUDA_COMPILER[*]}" > .venv/cstp-installed-0
 fi
 exit 0

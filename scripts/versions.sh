@@ -1,5 +1,7 @@
 # Every pinned version, in one place. Sourced by the other scripts.
 CSTP_TORCH_VERSION=2.11.0          # LibTorch, from the Python wheel (CUDA 13.0; cuDNN 9.19)
+# The CUDA compiler, of the version that the wheel was built with: 270 MB, and no toolkit need be installed.
+CSTP_CUDA_COMPILER=(nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-cccl==13.0.85)
 CSTP_TORCHVISION_VERSION=0.26.0    # tests only: parity of the backbones with torchvision's
 CSTP_SAFETENSORS_VERSION=0.8.0     # tests only: our files read by Python, and Python's by us
 CSTP_SELENIUM_VERSION=4.50.0       # tests only: drives a browser over the retrieval page
