@@ -2,8 +2,9 @@
 # Our speed beside everybody else's, measured in turn in one session; prints ratios. Each rival runs in an environment of its
 # own (.venv-bench), over the same lists, which are made here.
 #
-# usage: scripts/benchmark.sh [loader|augment|retrieval]... [--json FILE] [--rounds N] [--out DIR]
+# usage: scripts/benchmark.sh [loader|pack|augment|retrieval]... [--json FILE] [--rounds N] [--out DIR]
 #   loader     two clips of 16 frames out of a video file, cropped and resized; rivals: torchcodec, decord, PyAV, OpenCV
+#   pack       the same out of packed data (cstp data pack), beside rivals on the originals and on the packed files
 #   augment    decoded frames to views: crop, resize, colours; rivals: torchvision v2, OpenCV
 #   retrieval  exact nearest neighbours of 100,000 embeddings; rival: faiss-cpu
 #   --rounds times that everybody has a turn; default: 5. Medians over rounds are printed, ratios are taken within a round.
@@ -14,15 +15,15 @@ source scripts/versions.sh
 parts=() json= rounds=5 out=runs/benchmark
 while [ $# -gt 0 ]; do
   case $1 in
-    loader | augment | retrieval) parts+=("$1") ;;
+    loader | pack | augment | retrieval) parts+=("$1") ;;
     --json) json=$2; shift ;;
     --rounds) rounds=$2; shift ;;
     --out) out=$2; shift ;;
-    *) sed -n '2,10p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,11p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(loader augment retrieval)
+[ ${#parts[@]} -gt 0 ] || parts=(loader pack augment retrieval)
 mkdir -p "$out"
 
 scripts/install_dependencies.sh --bench
@@ -64,6 +65,7 @@ bench_loader() {
       [ "$round" != 0 ] || { dump=(--dump "$out/views_$set"); mkdir -p "$out/views_$set"; }
       {
         build/bench_loader "${part[@]}" ${dump:+--dump "$out/views_$set/cstp.rgb"}
+        build/bench_loader "${part[@]}" --decode-only
         build/bench_loader "${part[@]}" --limit
         $python tools/peers/loader.py "${part[@]}" "${dump[@]}" "${rivals[@]}" "${rivals[@]/%/_apart}"
       } | sed "s/^{/{\"round\":$round,\"set\":\"$set\",/" >> "$out/loader_$set.jsonl"
@@ -72,6 +74,47 @@ bench_loader() {
   done
   $python tools/peers/summary.py loader --views "$out"/views_240p "$out"/views_720p -- \
     "$out"/loader_240p.jsonl "$out"/loader_720p.jsonl > "$out/loader.json"
+}
+
+bench_pack() {
+  scripts/build.sh release bench_loader cstp
+  videos 240p 320x240
+  local source=$out/pack_source kind option
+  mkdir -p "$source/train/all"
+  ln -sf "$(realpath "$out/videos")"/240p_?.mp4 "$source/train/all/"
+  for kind in packed intra; do
+    option=()
+    [ $kind = packed ] || option=(--intra)
+    build/cstp --quiet data pack --config synthetic_quick.yaml --set "data.root=$source" --set data.videos=0 --split train \
+      --output "$out/$kind" "${option[@]}"
+    # We read out of the shards; rivals get the same videos as files.
+    mkdir -p "$out/${kind}_files"
+    tar -xf "$out/$kind/shard-000000.tar" -C "$out/${kind}_files"
+  done
+  local count=16 set
+  build/bench_loader --make-pairs $((count * rounds)) --seed 1 "$out"/videos/240p_?.mp4 > "$out/pairs_original.jsonl"
+  for set in packed intra; do
+    build/bench_loader --make-pairs $((count * rounds)) --seed 1 "$out/${set}_files"/*.mp4 > "$out/pairs_${set}_files.jsonl"
+    $python tools/peers/packed_pairs.py "$out/$set" "$out/pairs_${set}_files.jsonl" > "$out/pairs_$set.jsonl"
+  done
+  local rivals=(torchcodec_exact torchcodec_approximate decord pyav opencv) round
+  : > "$out/pack.jsonl"
+  for round in $(seq 0 $((rounds - 1))); do
+    local part=(--first $((round * count)) --count "$count")
+    {
+      $python tools/peers/loader.py --pairs "$out/pairs_original.jsonl" "${part[@]}" "${rivals[@]}" | sed 's/^{/{"set":"original",/'
+      for set in packed intra; do
+        {
+          build/bench_loader --pairs "$out/pairs_$set.jsonl" "${part[@]}"
+          build/bench_loader --pairs "$out/pairs_$set.jsonl" "${part[@]}" --decode-only
+          build/bench_loader --pairs "$out/pairs_$set.jsonl" "${part[@]}" --limit
+          $python tools/peers/loader.py --pairs "$out/pairs_${set}_files.jsonl" "${part[@]}" "${rivals[@]}"
+        } | sed "s/^{/{\"set\":\"$set\",/"
+      done
+    } | sed "s/^{/{\"round\":$round,/" >> "$out/pack.jsonl"
+    echo "pack: round $((round + 1)) of $rounds"
+  done
+  $python tools/peers/summary.py pack -- "$out/pack.jsonl" > "$out/pack.json"
 }
 
 bench_augment() {

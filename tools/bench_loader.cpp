@@ -4,6 +4,7 @@
 //
 //   bench_loader --make-pairs N --seed S VIDEO... > pairs.jsonl
 //   bench_loader --pairs pairs.jsonl [--threads N] [--repeat N] [--dump FILE]    the project's loader and renderer
+//   bench_loader --pairs pairs.jsonl --decode-only    the loader alone, which is what the limit is a limit of
 //   bench_loader --pairs pairs.jsonl --limit    libavcodec alone: the packets that a pair needs, already in memory
 //
 // Prints one JSON document. Nothing is kept between pairs but the index of each file, whose making is timed apart.
@@ -109,7 +110,8 @@ double index_all(const std::vector<Pair>& pairs) {
   return cpu_seconds() - start;
 }
 
-Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat, const std::string& dump_to) {
+Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat, bool render,
+                const std::string& dump_to) {
   const double index = index_all(pairs);
   const auto count = std::ssize(pairs);
   Dataset dataset;
@@ -128,7 +130,7 @@ Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat,
   setup.options.decode_deadline = 600;
   InputOptions input;
   input.range = "unit";
-  setup.finish = [input](Sample& sample) { render_sample(sample, kSize, input); };
+  if (render) setup.finish = [input](Sample& sample) { render_sample(sample, kSize, input); };
   std::ofstream file;
   if (!dump_to.empty()) file.open(dump_to, std::ios::binary);
 
@@ -147,7 +149,7 @@ Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat,
   const double spent = cpu_seconds() - cpu;
   const ClipLoader::Timing timing = loader.timing();
   const auto clips = static_cast<double>(2 * made);
-  return {{"reader", "cstp"},
+  return {{"reader", render ? "cstp" : "cstp_decoding"},
           {"clips", 2 * made},
           {"threads", threads},
           {"cpu_seconds", spent},
@@ -228,11 +230,12 @@ Json run_limit(const std::vector<Pair>& pairs) {
 }  // namespace cstp
 
 int main(int argc, char** argv) {
+  cstp::keep_freed_memory();  // as the program does
   CLI::App app("training pairs from files: what they cost");
   int64_t make = 0, seed = 1, first = 0, count = -1, threads = 1, repeat = 1;
   std::string pairs_file, dump;
   std::vector<std::string> videos;
-  bool limit = false;
+  bool limit = false, decode_only = false;
   app.add_option("--make-pairs", make, "print so many pairs of the given videos");
   app.add_option("--seed", seed, "of --make-pairs");
   app.add_option("--pairs", pairs_file, "the list to make");
@@ -241,6 +244,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads, "decoding threads");
   app.add_option("--repeat", repeat, "times the list is made");
   app.add_option("--dump", dump, "write the views as bytes, [pairs,2,16,112,112,3]");
+  app.add_flag("--decode-only", decode_only, "without rendering");
   app.add_flag("--limit", limit, "libavcodec alone");
   app.add_option("videos", videos);
   CLI11_PARSE(app, argc, argv);
@@ -250,7 +254,8 @@ int main(int argc, char** argv) {
       return 0;
     }
     const auto pairs = cstp::read_pairs(pairs_file, first, count);
-    std::cout << (limit ? cstp::run_limit(pairs) : cstp::run_loader(pairs, threads, repeat, dump)).dump() << '\n';
+    std::cout << (limit ? cstp::run_limit(pairs) : cstp::run_loader(pairs, threads, repeat, !decode_only, dump)).dump()
+              << '\n';
   } catch (const std::exception& error) {
     std::cerr << "bench_loader: " << error.what() << '\n';
     return static_cast<int>(cstp::ExitCode::data);

@@ -32,7 +32,7 @@ Sample two_view_sample() {
 
 TEST(RenderSample, PutsTheViewsOneAfterTheOtherAndReleasesTheFrames) {
   Sample sample = two_view_sample();
-  std::vector<float> expected;
+  UnsetVector<float> expected;
   for (const ViewPlan& view : sample.plan.views) {
     const std::vector<float> one = rendered(sample, view, kSide, "signed");
     expected.insert(expected.end(), one.begin(), one.end());
@@ -55,7 +55,7 @@ TEST(RenderSample, LeavesASampleThatCouldNotBeDecodedAlone) {
 TEST(RenderSample, GivesTheSameBitsOnEveryThreadAndAfterOtherWork) {
   Sample first = two_view_sample();
   render_sample(first, kSide, InputOptions{});
-  std::vector<std::vector<float>> results(4);
+  std::vector<UnsetVector<float>> results(4);
   std::vector<std::thread> threads;
   for (size_t i = 0; i < results.size(); ++i) {
     threads.emplace_back([&results, i] {
@@ -67,7 +67,7 @@ TEST(RenderSample, GivesTheSameBitsOnEveryThreadAndAfterOtherWork) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  for (const std::vector<float>& result : results) EXPECT_EQ(result, first.rendered);
+  for (const UnsetVector<float>& result : results) EXPECT_EQ(result, first.rendered);
 }
 
 TEST(RenderPreview, IsTheUnitViewInBytes) {

@@ -1,6 +1,7 @@
 """Rounds of scripts/benchmark.sh as rows and ratios.
 
 usage: summary.py loader [--views FOLDER]... -- ROUNDS.jsonl...   one JSON document on stdout
+       summary.py pack -- ROUNDS.jsonl...                         the same; sets: original, packed, intra
        summary.py print [--json FILE] -- PART.json...             tables on stdout
 A ratio is ours over theirs within a round, so that a slow spell of the machine hits both; the median over rounds counts.
 """
@@ -12,7 +13,7 @@ import statistics
 
 import numpy as np
 
-OURS, LIMIT = "cstp", "limit"
+OURS, DECODING, LIMIT = "cstp", "cstp_decoding", "limit"  # DECODING: ours without rendering, which the limit is a limit of
 
 
 def psnr(ours, theirs):
@@ -21,6 +22,15 @@ def psnr(ours, theirs):
         return None
     error = np.mean((a - b) ** 2)
     return None if error == 0 else 10 * np.log10(255 ** 2 / error)
+
+
+def is_rival(reader):
+    return reader not in (OURS, DECODING, LIMIT)
+
+
+def over(readers, one, other):
+    """Median over rounds of one's rate over the other's."""
+    return statistics.median(readers[one][r] / readers[other][r] for r in set(readers[one]) & set(readers[other]))
 
 
 def loader(rounds, views):
@@ -35,16 +45,32 @@ def loader(rounds, views):
             row = {"set": which, "reader": reader, "clips_per_cpu_second": statistics.median(rates.values()),
                    "most": max(rates.values()), "ours_over_it": ratio, "rounds": len(rates)}
             file = os.path.join(folder or "", reader.removesuffix("_apart") + ".rgb")
-            if folder and reader not in (OURS, LIMIT) and os.path.exists(file):
+            if folder and is_rival(reader) and os.path.exists(file):
                 row["psnr_to_ours"] = psnr(os.path.join(folder, OURS + ".rgb"), file)
             rows.append(row)
-            if reader not in (OURS, LIMIT) and (best is None or ratio < best[1]):
+            if is_rival(reader) and (best is None or ratio < best[1]):
                 best = (reader, ratio)
         apart = [row["ours_over_it"] for row in rows if row["set"] == which and row["reader"].endswith("_apart")]
         ratios[which] = {"best_peer": best[0], "ratio_best_peer": best[1], "ratio_best_peer_clip_by_clip": min(apart),
-                         "ratio_limit": statistics.median(readers[OURS][r] / readers[LIMIT][r] for r in readers[OURS])}
-    return {"rows": rows, "sets": ratios, "ratio_best_peer": min(r["ratio_best_peer"] for r in ratios.values()),
-            "ratio_limit": min(r["ratio_limit"] for r in ratios.values())}
+                         "ratio_limit": over(readers, DECODING, LIMIT), "ratio_limit_rendered": over(readers, OURS, LIMIT)}
+    least = ("ratio_best_peer", "ratio_limit", "ratio_limit_rendered")
+    return {"rows": rows, "sets": ratios} | {key: min(r[key] for r in ratios.values()) for key in least}
+
+
+def pack(rounds):
+    """Ours on the packed files against rivals on the originals, on the packed files, and libavcodec on those."""
+    ours = rounds["packed"][OURS]
+    rows = [{"set": which, "reader": reader, "clips_per_cpu_second": statistics.median(rates.values()), "most": max(rates.values()),
+             "packed_cstp_over_it": over({OURS: ours, "it": rates}, OURS, "it"), "rounds": len(rates)}
+            for which, readers in rounds.items() for reader, rates in readers.items()]
+
+    def best(which):
+        return min((row["packed_cstp_over_it"], row["reader"]) for row in rows if row["set"] == which and is_rival(row["reader"]))
+
+    return {"rows": rows, "best_peer_original": best("original")[1], "ratio_best_peer_original": best("original")[0],
+            "best_peer_packed": best("packed")[1], "ratio_best_peer_packed": best("packed")[0],
+            "ratio_limit": over(rounds["packed"], DECODING, LIMIT), "ratio_limit_rendered": over(rounds["packed"], OURS, LIMIT),
+            "ratio_limit_intra": over(rounds["intra"], DECODING, LIMIT), "intra_over_packed": over({"i": rounds["intra"][OURS], "p": ours}, "i", "p")}
 
 
 def read_rounds(files):
@@ -75,13 +101,16 @@ def show(name, part):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["loader", "print"])
+    parser.add_argument("action", choices=["loader", "pack", "print"])
     parser.add_argument("--views", nargs="*", default=[])
     parser.add_argument("--json", default="")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
     if options.action == "loader":
         print(json.dumps(loader(read_rounds(options.files), options.views), indent=1))
+        return
+    if options.action == "pack":
+        print(json.dumps(pack(read_rounds(options.files)), indent=1))
         return
     parts = {}
     for name in options.files:

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cstp/core/unset_vector.h"
 #include "cstp/sampling/plan.h"
 #include "cstp/video/frame.h"
 
@@ -32,7 +33,7 @@ struct Sample {
   std::vector<uint8_t> raw;     ///< [V,T,S,S,3] RGB without any colour operation, where the plan wants raw bytes
   std::vector<ViewFlow> flow;   ///< one per view, where the plan wants flow and the objective solved it
   std::vector<float> targets;   ///< [V,W], filled by Objective::annotate
-  std::vector<float> rendered;  ///< [V,T,S,S,3], filled by the loader's finish hook (augment/render.h)
+  UnsetVector<float> rendered;  ///< [V,T,S,S,3], filled by the loader's finish hook (augment/render.h)
 
   /// The frame with this number. Requires that it was wanted.
   const Frame& frame(int64_t number) const;
