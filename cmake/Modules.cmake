@@ -6,9 +6,9 @@ set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
 target_compile_options(cstp_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${warnings}>")
 if(CSTP_SANITIZE)
   # GCC documents that sanitizers bring false alarms of the last one; LibTorch's optional arguments are one.
-  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -Wno-maybe-uninitialized)
+  set(sanitizers -fsanitize=${CSTP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-maybe-uninitialized)
   target_compile_options(cstp_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${sanitizers}>")
-  target_link_options(cstp_flags INTERFACE -fsanitize=address,undefined)
+  target_link_options(cstp_flags INTERFACE -fsanitize=${CSTP_SANITIZE})
 endif()
 
 # LibTorch's headers cost 20 s a file: precompiled once and shared by every target that names `torch`.

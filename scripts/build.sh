@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configures and builds one preset. usage: scripts/build.sh [release|debug|asan-ubsan] [target...]
+# Configures and builds one preset. usage: scripts/build.sh [release|debug|asan-ubsan|tsan] [target...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
@@ -8,7 +8,8 @@ case $preset in
   release) folder=build ;;
   debug) folder=build-debug ;;
   asan-ubsan) folder=build-asan ;;
-  *) echo "build.sh: unknown preset '$preset'; wanted release, debug or asan-ubsan" >&2; exit 2 ;;
+  tsan) folder=build-tsan ;;
+  *) echo "build.sh: unknown preset '$preset'; wanted release, debug, asan-ubsan or tsan" >&2; exit 2 ;;
 esac
 if [ ! -f "$folder/build.ninja" ]; then
   cmake --preset "$preset" > "$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }

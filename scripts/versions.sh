@@ -22,11 +22,11 @@ CSTP_PACKAGES=(
 CSTP_TVL1_PACKAGES=(libopencv-contrib-dev)
 # FAISS, for galleries past a million videos: 8 MB, but BLAS and LAPACK come with it.
 CSTP_FAISS_PACKAGES=(libfaiss-dev libblas-dev liblapack-dev)
-# Tests only: a browser. Ubuntu has chromium as a snap alone; there the browser test skips.
-CSTP_TEST_PACKAGES=()
+# Tests only: what counts instructions, and a browser. Ubuntu has chromium as a snap alone; there the browser test skips.
+CSTP_TEST_PACKAGES=(valgrind)
 if [ "$(. /etc/os-release 2> /dev/null && echo "${ID:-}")" = debian ]; then
-  CSTP_TEST_PACKAGES=(chromium chromium-driver)
+  CSTP_TEST_PACKAGES+=(chromium chromium-driver)
 fi
 # Benchmarks only: what they are measured against, and the program that makes their videos.
 CSTP_RIVALS=(torchvision=="$CSTP_TORCHVISION_VERSION" torchcodec==0.11.1 decord==0.6.0 av==18.1.0 opencv-python-headless==5.0.0.93 faiss-cpu==1.15.1)
-CSTP_BENCH_PACKAGES=(ffmpeg libbenchmark-dev valgrind)
+CSTP_BENCH_PACKAGES=(ffmpeg libbenchmark-dev)
