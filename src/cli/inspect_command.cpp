@@ -16,6 +16,13 @@
 namespace cstp {
 namespace {
 
+/// The objective itself, or the part of a joint one; null if neither is of this kind.
+StsObjective* sts_of(Objective& objective) {
+  const auto parts = objective.named_children();
+  const auto* part = parts.find("sts");
+  return dynamic_cast<StsObjective*>(part == nullptr ? &objective : static_cast<torch::nn::Module*>(part->get()));
+}
+
 class InspectCommand final : public Command {
  public:
   explicit InspectCommand(CLI::App& parent) {
@@ -65,12 +72,13 @@ class InspectCommand final : public Command {
   ExitCode draw_sheet(const RunConfig& config) const {
     const Dataset dataset = open_and_report(config, split_ == "test" ? Split::test : Split::train);
     const std::shared_ptr<Objective> objective = open_objective(config, dataset);
-    auto* sts = dynamic_cast<StsObjective*>(objective.get());
+    StsObjective* sts = sts_of(*objective);
     const bool views = views_->parsed();
-    const Picture sheet = views && sts != nullptr
-                              ? sts_sheet(make_sts_cards(config, dataset, *sts, !options_.checkpoint.empty(), count_),
-                                          sts->slots(), sts->patterns(), config.clip.frames - 1)
-                              : contact_sheet(config, dataset, *objective, count_);
+    const Picture sheet =
+        views && sts != nullptr
+            ? sts_sheet(make_sts_cards(config, dataset, *objective, *sts, !options_.checkpoint.empty(), count_),
+                        sts->slots(), sts->patterns(), config.clip.frames - 1)
+            : contact_sheet(config, dataset, *objective, count_);
     if (png_.empty()) std::filesystem::create_directories(config.output);
     const std::string path = png_.empty() ? cat(config.output, views ? "/views.png" : "/pairs.png") : png_;
     sheet.save_png(path);

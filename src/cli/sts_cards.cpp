@@ -11,8 +11,8 @@
 
 namespace cstp {
 
-std::vector<StsCard> make_sts_cards(const RunConfig& config, const Dataset& dataset, StsObjective& objective,
-                                    bool answers, int64_t count) {
+std::vector<StsCard> make_sts_cards(const RunConfig& config, const Dataset& dataset, const Objective& objective,
+                                    StsObjective& sts, bool answers, int64_t count) {
   const auto videos = static_cast<int64_t>(dataset.videos.size());
   if (videos == 0) throw DataError(cat(dataset.name, ": holds no videos; nothing to draw"));
   const EpochOrder order = training_order(config.data, dataset, static_cast<uint64_t>(config.seed), 1);
@@ -49,9 +49,10 @@ std::vector<StsCard> make_sts_cards(const RunConfig& config, const Dataset& data
   if (cards.empty()) throw DataError(cat("no sample could be decoded; the last cause: ", cause));
   if (!answers) return cards;
   const torch::NoGradGuard no_grad;
-  objective.eval();
+  sts.eval();
+  sts.backbone()->eval();  // of a joint objective, which is not sts's own
   for (size_t i = 0; i < cards.size(); ++i) {
-    const at::Tensor answer = objective.predict(views[i]).select(0, 0).to(torch::kCPU, torch::kDouble).contiguous();
+    const at::Tensor answer = sts.predict(views[i]).select(0, 0).to(torch::kCPU, torch::kDouble).contiguous();
     cards[i].answers.assign(answer.data_ptr<double>(), answer.data_ptr<double>() + answer.numel());
   }
   return cards;

@@ -11,9 +11,10 @@
 namespace cstp {
 
 /// The first `count` clips of the run: plans and labels are those of training.
-/// @param answers also what the objective predicts; its weights are then on the config's device
+/// @param objective of the run: sts itself, or the joint objective that it is a part of
+/// @param answers also what sts predicts; its weights are then on the config's device
 /// @throws DataError if none of them can be decoded
-std::vector<StsCard> make_sts_cards(const RunConfig& config, const Dataset& dataset, StsObjective& objective,
-                                    bool answers, int64_t count);
+std::vector<StsCard> make_sts_cards(const RunConfig& config, const Dataset& dataset, const Objective& objective,
+                                    StsObjective& sts, bool answers, int64_t count);
 
 }  // namespace cstp

@@ -9,13 +9,14 @@ namespace {
 
 using testing::HasSubstr;
 
-std::vector<std::string> sts_settings(const Program& program) {
+std::vector<std::string> sts_settings(const Program& program,
+                                      const std::string& objective = "objective.flow.preset=ultrafast") {
   std::vector<std::string> arguments = {"--config", "sts_ucf101_r3d10", "--output", program.path("run")};
   for (const std::string& set :
        {std::string("data.format=folder"), "data.root=" + program.path("data"), std::string("data.videos=0"),
         std::string("model.width=0.125"), std::string("clip.frames=6"), std::string("clip.size=32"),
         std::string("train.batch=4"), std::string("train.threads=1"), std::string("train.device=cpu"),
-        std::string("loader.workers=2"), std::string("objective.flow.preset=ultrafast")}) {
+        std::string("loader.workers=2"), objective}) {
     arguments.push_back("--set");
     arguments.push_back(set);
   }
@@ -50,6 +51,29 @@ TEST(InspectViews, DrawsTheLabelsOfStsAndBesideThemTheAnswersOfACheckpoint) {
   ASSERT_EQ(program.run(train).code, 0);
   inspect[6] = program.path("both.png");
   const Outcome both = program.run(inspect, {"--checkpoint", program.path("run"), "--split", "test"});
+  ASSERT_EQ(both.code, 0) << both.err;
+  const auto [width, height] = png_size(program.path("true.png"));
+  const auto [both_width, both_height] = png_size(program.path("both.png"));
+  EXPECT_EQ(width, both_width);
+  EXPECT_GT(both_height, height + 100);  // a row of answers
+}
+
+TEST(InspectViews, DrawsTheStsPartOfAJointObjectiveWithItsAnswers) {
+  const Program program;
+  program.make_videos();
+  const std::vector<std::string> settings =
+      sts_settings(program,
+                   "objective={name: joint, parts: [{weight: 0.1, name: cvrl}, {name: sts, targets: standard, "
+                   "flow: {preset: ultrafast, margin: 8}}]}");
+  std::vector<std::string> train = {"train", "--set", "train.max_steps=2"};
+  train.insert(train.end(), settings.begin(), settings.end());
+  const Outcome trained = program.run(train);
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::vector<std::string> inspect = {"inspect", "views", "--count", "2", "--png", program.path("true.png")};
+  inspect.insert(inspect.end(), settings.begin(), settings.end());
+  ASSERT_EQ(program.run(inspect).code, 0);
+  inspect[5] = program.path("both.png");
+  const Outcome both = program.run(inspect, {"--checkpoint", program.path("run")});
   ASSERT_EQ(both.code, 0) << both.err;
   const auto [width, height] = png_size(program.path("true.png"));
   const auto [both_width, both_height] = png_size(program.path("both.png"));
