@@ -1,9 +1,11 @@
 #include "cstp/video/video_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
@@ -59,6 +61,7 @@ struct VideoWriter::Impl {
   ScalerPtr scaler;
   FramePtr picture;
   PacketPtr packet;
+  std::vector<uint8_t> rgb;  ///< the frame at hand, with room behind it: libswscale's vector code reads past its end
   int64_t frames = 0;
   bool finished = false;
 };
@@ -169,7 +172,9 @@ void VideoWriter::write(std::span<const uint8_t> rgb) {
   check(std::ssize(rgb) == w.options.width * w.options.height * 3, "VideoWriter::write: bytes and size disagree");
   check(!w.finished, "VideoWriter::write: the file is finished");
   w.must(av_frame_make_writable(w.picture.get()), "getting memory for a frame");  // the encoder may still hold it
-  const std::array<const uint8_t*, 4> source = {rgb.data(), nullptr, nullptr, nullptr};
+  w.rgb.resize(rgb.size() + AV_INPUT_BUFFER_PADDING_SIZE);
+  std::ranges::copy(rgb, w.rgb.begin());
+  const std::array<const uint8_t*, 4> source = {w.rgb.data(), nullptr, nullptr, nullptr};
   const std::array<int, 4> stride = {static_cast<int>(w.options.width * 3), 0, 0, 0};
   w.must(sws_scale(w.scaler.get(), source.data(), stride.data(), 0, w.encoder->height, w.picture->data,
                    w.picture->linesize),
