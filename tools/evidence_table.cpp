@@ -65,10 +65,11 @@ std::optional<double> number_under(const Json& document, const std::string& key)
   if (document.contains(key)) {
     return document[key].is_number() ? std::optional(document[key].get<double>()) : std::nullopt;
   }
-  const bool constant = key.starts_with("constant_");
-  const std::string start = constant ? "constant_" : "", end = cat(".", constant ? key.substr(start.size()) : key);
+  const std::string start = "constant_";
+  const bool constant = key.starts_with(start);
+  const std::string end = cat(".", constant ? key.substr(start.size()) : key);
   for (const auto& [name, value] : document.items()) {
-    if (name.starts_with(start) && name.ends_with(end) && value.is_number()) return value.get<double>();
+    if (name.starts_with(start) == constant && name.ends_with(end) && value.is_number()) return value.get<double>();
   }
   return std::nullopt;
 }
