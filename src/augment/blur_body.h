@@ -30,10 +30,6 @@ CSTP_HD BlurMemory blur_memory(const BlurShape& shape) {
   return memory;
 }
 
-CSTP_HD int64_t blur_blocks(const RenderLaunch& launch) {
-  return int64_t{launch.blurred_count} * launch.clip_frames * launch.blur.row_tiles * launch.blur.column_tiles;
-}
-
 /// What a block makes of a blurred view.
 struct BlurTile {
   const ViewRecord* view;
@@ -45,25 +41,23 @@ struct BlurTile {
   const uint16_t* frame;  ///< [S,S,3]
 };
 
-/// @param block of blurred_count * T * tiles
-CSTP_HD BlurTile blur_tile_of(const RenderLaunch& launch, int64_t block) {
+/// @param block slot of blurred_count
+CSTP_HD BlurTile blur_tile_of(const RenderLaunch& launch, BlockNumber block) {
   const BlurShape& shape = launch.blur;
-  const int32_t per_frame = shape.row_tiles * shape.column_tiles;
-  const auto number = static_cast<int32_t>(block % per_frame);
-  const auto slot_frame = static_cast<int32_t>(block / per_frame);
+  const int32_t tile_row = block.tile / shape.column_tiles;
   BlurTile tile;
-  tile.slot = slot_frame / launch.clip_frames;
-  tile.t = slot_frame % launch.clip_frames;
+  tile.slot = block.slot;
+  tile.t = block.t;
   tile.view_row = launch.blurred_views[tile.slot];
   tile.view = launch.views + tile.view_row;
-  tile.row = number / shape.column_tiles * shape.rows;
-  tile.column = number % shape.column_tiles * shape.columns;
+  tile.row = tile_row * shape.rows;
+  tile.column = (block.tile - tile_row * shape.column_tiles) * shape.columns;
   tile.rows = launch.size - tile.row < shape.rows ? launch.size - tile.row : shape.rows;
   tile.columns = launch.size - tile.column < shape.columns ? launch.size - tile.column : shape.columns;
   tile.radius = tile.view->blur_radius;
   tile.from = (tile.column - tile.radius) & ~1;  // downwards, also of negative numbers
   tile.in_rows = tile.rows + 2 * tile.radius;
-  tile.frame = launch.unblurred + int64_t{slot_frame} * launch.size * launch.size * 3;
+  tile.frame = launch.unblurred + (int64_t{tile.slot} * launch.clip_frames + tile.t) * launch.size * launch.size * 3;
   return tile;
 }
 

@@ -7,6 +7,9 @@ namespace cstp {
 
 enum class ViewType { f32, bf16 };
 
+/// nullptr if the current GPU runs these kernels, or what CUDA says.
+const char* render_cuda_obstacle();
+
 /// Enqueues the passes.
 /// @param launch with its work space, all of it in the device's memory
 /// @param out    [N,T,S,S,3] on the device, that is channels-last memory of [N,3,T,S,S]; begins at a multiple of 16

@@ -4,7 +4,7 @@
 /// A block makes a tile of the resampled square (16 x 56 pixels for views of 112 and 224) in three steps between which
 /// its threads meet:
 /// 1. mix_tile: the vertical pass. A thread reads four neighbouring bytes of every row that an output row needs, and
-///    writes four floats to shared memory. Rows are shared by the outputs of a block, which the nearest cache serves.
+///    writes four floats to shared memory. Outputs of a block share rows, which the nearest cache serves.
 /// 2. make_pixels, stage_pixels: the horizontal pass out of shared memory, conversion, colours, range. A thread stays
 ///    in one column, so that what it knows of the column's taps serves four pixels; neighbouring threads read
 ///    neighbouring columns. Finished pixels go to shared memory.
@@ -77,11 +77,6 @@ CSTP_HD int32_t quotient(int32_t n, float inverse) {
   return static_cast<int32_t>((static_cast<float>(n) + 0.5F) * inverse);
 }
 
-/// Blocks that make the tiles of so many views.
-CSTP_HD int64_t tile_blocks(const RenderLaunch& launch, int32_t views) {
-  return int64_t{views} * launch.clip_frames * launch.tile.row_tiles * launch.tile.column_tiles;
-}
-
 /// A tile of one frame of one view.
 struct Tile {
   const ViewRecord* view;
@@ -95,21 +90,17 @@ struct Tile {
   int32_t pitch;          ///< floats of a mixed row: luma, then blue, then red differences
 };
 
-/// @param block of view_count * T * tiles, or of contrast_count * T * tiles in the pass that sums
-CSTP_HD Tile tile_of(const RenderLaunch& launch, int64_t block, bool sums) {
-  const int32_t per_frame = launch.tile.row_tiles * launch.tile.column_tiles;
-  const auto number = static_cast<int32_t>(block % per_frame);
-  const auto slot_frame = static_cast<int32_t>(block / per_frame);
-  const int32_t slot = slot_frame / launch.clip_frames;
+/// @param block slot of view_count, or, in the pass that sums, of contrast_count
+CSTP_HD Tile tile_of(const RenderLaunch& launch, BlockNumber block, bool sums) {
   Tile tile;
-  tile.t = slot_frame % launch.clip_frames;
-  tile.view_row = sums ? launch.contrast_views[slot] : slot;
+  tile.t = block.t;
+  tile.view_row = sums ? launch.contrast_views[block.slot] : block.slot;
   tile.view = launch.views + tile.view_row;
-  tile.frame = launch.frames + (static_cast<int64_t>(tile.view_row) * launch.clip_frames + tile.t);
+  tile.frame = launch.frames + (int64_t{tile.view_row} * launch.clip_frames + tile.t);
   tile.geometry = launch.geometries + tile.frame->geometry;
-  tile.need = reinterpret_cast<const TileNeed*>(tile.geometry->tiles)[number];
-  tile.row = number / launch.tile.column_tiles * launch.tile.rows;
-  tile.column = number % launch.tile.column_tiles * launch.tile.columns;
+  tile.need = reinterpret_cast<const TileNeed*>(tile.geometry->tiles)[block.tile];
+  tile.row = tile.need.tile_row;
+  tile.column = tile.need.tile_column;
   tile.rows = launch.size - tile.row < launch.tile.rows ? launch.size - tile.row : launch.tile.rows;
   tile.columns = launch.size - tile.column < launch.tile.columns ? launch.size - tile.column : launch.tile.columns;
   tile.pitch = 4 * (tile.need.luma_fours + 2 * tile.need.chroma_fours);
@@ -151,16 +142,50 @@ CSTP_HD void add_weighted(uint32_t word, float weight, float (&sums)[4]) {
   for (int32_t i = 0; i < 4; ++i) sums[i] += weight * static_cast<float>(word >> (8 * i) & 0xff);
 }
 
-/// Thread `thread` of `threads`. @param mixed [need.rows, pitch]
+/// One output of the vertical pass, in four columns. @param from of row 0 @param to four floats
+CSTP_HD void mix_four(const FourColumns& columns, Address from, int32_t stride, TapSpan span, Address weights,
+                      int64_t first_weight, float black, float* to) {
+  Address at = from + static_cast<Address>(int64_t{span.first} * stride);
+  float sums[4] = {};
+  float total = 0;
+  int32_t k = 0;
+  for (; k + 1 < span.count; k += 2) {  // two reads under way at a time
+    const uint32_t word = columns(at);
+    const uint32_t next = columns(at + static_cast<Address>(int64_t{stride}));
+    at += static_cast<Address>(2 * int64_t{stride});
+    const float weight = load_float(weights, first_weight + k);
+    const float next_weight = load_float(weights, first_weight + k + 1);
+    add_weighted(word, weight, sums);
+    add_weighted(next, next_weight, sums);
+    total += weight + next_weight;
+  }
+  if (k < span.count) {
+    const float weight = load_float(weights, first_weight + k);
+    add_weighted(columns(at), weight, sums);
+    total += weight;
+  }
+  // Zero is black, and weights are fewer than 1 in all where the plane ends.
+  const float taken = black * total;
+#ifdef __CUDA_ARCH__
+  *reinterpret_cast<float4*>(to) = make_float4(sums[0] - taken, sums[1] - taken, sums[2] - taken, sums[3] - taken);
+#else
+  for (int32_t i = 0; i < 4; ++i) to[i] = sums[i] - taken;
+#endif
+}
+
+/// Thread `thread` of `threads`: four columns of a plane and four rows of the square at a time, so that where they lie
+/// is found out once. @param mixed [need.rows, pitch]
 CSTP_HD void mix_tile(const Tile& tile, int32_t thread, int32_t threads, float* mixed) {
+  constexpr int32_t kTogether = 4;
   const FrameRecord& frame = *tile.frame;
   const GeometryRecord& geometry = *tile.geometry;
   const TileNeed& need = tile.need;
   const int32_t fours = need.luma_fours + 2 * need.chroma_fours;
   const float inverse = 1.0F / static_cast<float>(fours);
-  for (int32_t item = thread; item < need.rows * fours; item += threads) {
-    const int32_t row = quotient(item, inverse);
-    const int32_t group = item - row * fours;
+  const int32_t items = (need.rows + kTogether - 1) / kTogether * fours;
+  for (int32_t item = thread; item < items; item += threads) {
+    const int32_t together = quotient(item, inverse);
+    const int32_t group = item - together * fours;
     const bool luma = group < need.luma_fours;
     const bool red = group >= need.luma_fours + need.chroma_fours;
     const int32_t own = luma ? group : group - need.luma_fours - (red ? need.chroma_fours : 0);
@@ -169,41 +194,19 @@ CSTP_HD void mix_tile(const Tile& tile, int32_t thread, int32_t threads, float* 
     const int32_t step = luma ? 1 : frame.uv_step;
     const Address origin = luma ? frame.y : red ? frame.cr : frame.cb;
     const float black = luma ? frame.coefficients.black : 128.0F;
-    const Address spans = luma ? geometry.luma_down.spans : geometry.chroma_down.spans;
-    const Address weights = luma ? geometry.luma_down.weights : geometry.chroma_down.weights;
-    const int64_t width = luma ? geometry.luma_down.width : geometry.chroma_down.width;
-
-    const TapSpan span = load_span(spans, need.row + row);
+    const AxisTaps& taps = luma ? geometry.luma_down : geometry.chroma_down;
+    const Address spans = taps.spans, weights = taps.weights;
+    const int64_t width = taps.width;
     const Address from = origin + static_cast<Address>(int64_t{column} * step);
     const FourColumns columns(from, step, stride, (luma ? frame.luma_end : frame.chroma_end) - column);
-    Address at = from + static_cast<Address>(int64_t{span.first} * stride);
-    const int64_t first_weight = (need.row + row) * width;
-    float sums[4] = {};
-    float total = 0;
-    int32_t k = 0;
-    for (; k + 1 < span.count; k += 2) {  // two reads under way at a time
-      const uint32_t word = columns(at);
-      const uint32_t next = columns(at + static_cast<Address>(int64_t{stride}));
-      at += static_cast<Address>(2 * int64_t{stride});
-      const float weight = load_float(weights, first_weight + k);
-      const float next_weight = load_float(weights, first_weight + k + 1);
-      add_weighted(word, weight, sums);
-      add_weighted(next, next_weight, sums);
-      total += weight + next_weight;
+    const int32_t first = kTogether * together;
+    const int32_t end = first + kTogether < need.rows ? first + kTogether : need.rows;
+    CSTP_UNROLL(1)
+    for (int32_t row = first; row < end; ++row) {
+      const TapSpan span = load_span(spans, need.row + row);
+      mix_four(columns, from, stride, span, weights, (need.row + row) * width, black,
+               mixed + row * tile.pitch + 4 * group);
     }
-    if (k < span.count) {
-      const float weight = load_float(weights, first_weight + k);
-      add_weighted(columns(at), weight, sums);
-      total += weight;
-    }
-    // Zero is black, and weights are fewer than 1 in all where the plane ends.
-    float* to = mixed + row * tile.pitch + 4 * group;
-#ifdef __CUDA_ARCH__
-    *reinterpret_cast<float4*>(to) =
-        make_float4(sums[0] - black * total, sums[1] - black * total, sums[2] - black * total, sums[3] - black * total);
-#else
-    for (int32_t i = 0; i < 4; ++i) to[i] = sums[i] - black * total;
-#endif
   }
 }
 
@@ -294,7 +297,7 @@ struct ThreadPixels {
   bool inside[kRows];
 
   CSTP_HD ThreadPixels(const RenderLaunch& launch, const Tile& tile, int32_t thread) {
-    const int32_t first = thread / launch.tile.columns;
+    const int32_t first = quotient(thread, 1.0F / static_cast<float>(launch.tile.columns));
     column = thread - first * launch.tile.columns;
     for (int32_t j = 0; j < kRows; ++j) {
       const int32_t wanted = first + j * kThreadRows;

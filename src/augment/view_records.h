@@ -21,13 +21,13 @@ struct AxisTaps {
   int64_t width;
 };
 
-/// What a block of threads must have of a frame: rows of the resampled square, and of the source the columns that its
-/// pixels read, in groups of four that begin at multiples of four.
+/// A tile, and what a block of threads must have of a frame to make it: rows of the resampled square, and of the source
+/// the columns that its pixels read, in groups of four that begin at multiples of four.
 struct TileNeed {
   int32_t row, rows;
   int32_t luma_from, luma_fours;
   int32_t chroma_from, chroma_fours;
-  int32_t unused[2];
+  int32_t tile_row, tile_column;  ///< where its pixels begin: of the square, or, with a tilt, of the view
 };
 
 /// How a view lies on frames of one size (view_geometry.h).
@@ -96,6 +96,14 @@ CSTP_HD int32_t piece_of(int32_t size, int32_t most) {
   return ((size + pieces - 1) / pieces + 7) / 8 * 8;
 }
 
+/// A block of a launch. Its three numbers are the grid's: blocks of a frame come first, so that rows they share are
+/// still in the second-level cache.
+struct BlockNumber {
+  int32_t tile;  ///< of the frame
+  int32_t t;     ///< frame of the clip
+  int32_t slot;  ///< view among those of the launch
+};
+
 /// A launch: everything that kernels are told by value.
 struct RenderLaunch {
   const ViewRecord* views;           ///< [N]
@@ -113,5 +121,14 @@ struct RenderLaunch {
   float* means;         ///< [contrast_count, 3]
   uint16_t* unblurred;  ///< [blurred_count, T, S, S, 3], in 65535ths
 };
+
+/// Tiles of a frame; the grid of a pass over them is tiles x T x views.
+CSTP_HD int32_t tiles_of(const RenderLaunch& launch) { return launch.tile.row_tiles * launch.tile.column_tiles; }
+CSTP_HD int32_t blur_tiles_of(const RenderLaunch& launch) { return launch.blur.row_tiles * launch.blur.column_tiles; }
+
+/// Where a block's sums stand among those of all.
+CSTP_HD int64_t sums_place(const RenderLaunch& launch, BlockNumber block) {
+  return (int64_t{block.slot} * launch.clip_frames + block.t) * tiles_of(launch) + block.tile;
+}
 
 }  // namespace cstp

@@ -95,6 +95,8 @@ std::vector<TileNeed> tile_needs(const ViewGeometry& geometry, int64_t size, con
                       {column, std::min<int64_t>(column + shape.columns, size)}};
       if (geometry.tilt) part = tilted_part(geometry, size, part);
       TileNeed need{};
+      need.tile_row = static_cast<int32_t>(row);
+      need.tile_column = static_cast<int32_t>(column);
       need.row = static_cast<int32_t>(part.rows.begin);
       need.rows = static_cast<int32_t>(part.rows.end - part.rows.begin);
       set_fours(read_by(geometry.luma_across, part.columns.begin, part.columns.end), need.luma_from, need.luma_fours);

@@ -33,6 +33,16 @@ class HostViews final : public PackedViews {
   std::vector<Piece> memory_;
 };
 
+/// function(block) for all blocks of a grid.
+template <class Function>
+void for_each_block(int32_t tiles, const RenderLaunch& launch, int32_t views, const Function& function) {
+  for (int32_t slot = 0; slot < views; ++slot) {
+    for (int32_t t = 0; t < launch.clip_frames; ++t) {
+      for (int32_t tile = 0; tile < tiles; ++tile) function(BlockNumber{tile, t, slot});
+    }
+  }
+}
+
 template <class Value>
 void fold_on_cpu(int32_t threads, Value* partial) {
   for (int32_t half = first_fold(threads); half > 0; half /= 2) {
@@ -43,7 +53,7 @@ void fold_on_cpu(int32_t threads, Value* partial) {
 template <int32_t kRows>
 void sums_on_cpu(const RenderLaunch& launch) {
   const int32_t threads = launch.tile.threads();
-  for (int64_t block = 0; block < tile_blocks(launch, launch.contrast_count); ++block) {
+  for_each_block(tiles_of(launch), launch, launch.contrast_count, [&](BlockNumber block) {
     std::vector<float> shared(static_cast<size_t>(launch.mixed_floats + 3 * threads),
                               std::numeric_limits<float>::quiet_NaN());
     float* partial = shared.data() + launch.mixed_floats;
@@ -57,8 +67,8 @@ void sums_on_cpu(const RenderLaunch& launch) {
       sum_pixels<kRows>(at, pixels, thread, threads, partial);
     }
     fold_on_cpu(threads, partial);
-    for (int32_t c = 0; c < 3; ++c) launch.sums[3 * block + c] = partial[c * threads];
-  }
+    for (int32_t c = 0; c < 3; ++c) launch.sums[3 * sums_place(launch, block) + c] = partial[c * threads];
+  });
   for (int32_t slot = 0; slot < launch.contrast_count; ++slot) {
     std::vector<double> partial(3 * kMeanThreads);
     for (int32_t thread = 0; thread < kMeanThreads; ++thread) sum_blocks(launch, slot, thread, partial.data());
@@ -72,7 +82,7 @@ void tiles_on_cpu(const RenderLaunch& launch, typename As::Element* out) {
   using Element = typename As::Element;
   const int32_t threads = launch.tile.threads();
   const int64_t frame_elements = int64_t{launch.size} * launch.size * 3;
-  for (int64_t block = 0; block < tile_blocks(launch, launch.view_count); ++block) {
+  for_each_block(tiles_of(launch), launch, launch.view_count, [&](BlockNumber block) {
     std::vector<float> shared(static_cast<size_t>(render_shared_bytes<Element>(launch) + 3) / 4,
                               std::numeric_limits<float>::quiet_NaN());
     float* mixed = shared.data();
@@ -108,7 +118,7 @@ void tiles_on_cpu(const RenderLaunch& launch, typename As::Element* out) {
                    launch.unblurred + (int64_t{slot} * launch.clip_frames + tile.t) * frame_elements);
       }
     }
-  }
+  });
 }
 
 template <class As>
@@ -119,7 +129,7 @@ void blur_on_cpu(const RenderLaunch& launch, typename As::Element* out) {
   const auto all = [](const auto& step) {
     for (int32_t thread = 0; thread < kBlurThreads; ++thread) step(thread);
   };
-  for (int64_t block = 0; block < blur_blocks(launch); ++block) {
+  for_each_block(blur_tiles_of(launch), launch, launch.blurred_count, [&](BlockNumber block) {
     std::vector<float> shared(static_cast<size_t>(memory.bytes) / 4, std::numeric_limits<float>::quiet_NaN());
     auto* in = reinterpret_cast<uint16_t*>(shared.data());
     float* across = shared.data() + memory.in_bytes / 4;
@@ -133,7 +143,7 @@ void blur_on_cpu(const RenderLaunch& launch, typename As::Element* out) {
       store_tile(staged_tile<Element>(launch, tile), launch.size, thread, kBlurThreads, stage,
                  out + (int64_t{tile.view_row} * launch.clip_frames + tile.t) * frame_elements);
     });
-  }
+  });
 }
 
 /// As render_cuda().
