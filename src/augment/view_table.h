@@ -15,13 +15,19 @@
 
 namespace cstp {
 
-/// Shared memory of a block: so much that two fit on every GPU since the A100, and all that one can have there.
-inline constexpr int64_t kMostSharedBytes = 80 * 1024;
-inline constexpr int64_t kAllSharedBytes = 160 * 1024;
+/// Room in a piece of memory, handed out in multiples of 16 bytes.
+class Room {
+ public:
+  size_t take(size_t bytes) {
+    const size_t at = taken_;
+    taken_ += (bytes + 15) / 16 * 16;
+    return at;
+  }
+  size_t taken() const { return taken_; }
 
-/// Shapes of a tile, from the usual one to the one that needs the least memory.
-inline constexpr int kTileChoices = 5;
-TileShape tile_shape(int64_t size, int choice);
+ private:
+  size_t taken_ = 0;
+};
 
 /// The views of one sample. Whoever packs gives the memory, of the kind that copies like.
 class PackedViews {

@@ -11,6 +11,7 @@
 #include "cstp/core/text.h"
 #include "drawn_views.h"
 #include "launch_on_cpu.h"
+#include "tile_needs.h"
 
 namespace cstp {
 namespace {
