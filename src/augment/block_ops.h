@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "cstp/sampling/plan.h"
 #include "pixel_math.h"
 #include "row_ops.h"
 

@@ -6,8 +6,8 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
-#include "cstp/sampling/plan.h"
 #include "cstp/video/frame.h"
 
 #ifdef __CUDACC__
@@ -24,6 +24,9 @@ struct Rgb {
 };
 
 CSTP_HD float clamp01(float value) {
+#ifdef __CUDA_ARCH__
+  return __saturatef(value);  // costs nothing: a modifier of the operation before it
+#endif
   const float floored = value < 0.0F ? 0.0F : value;
   return floored > 1.0F ? 1.0F : floored;
 }
@@ -52,12 +55,12 @@ inline YcbcrToRgb ycbcr_to_rgb(ColorMatrix matrix, ColorRange range) {
   const double luma_scale = 1.0 / (limited ? 219.0 : 255.0);
   const double chroma_scale = 1.0 / (limited ? 224.0 : 255.0);
   const double kg = 1.0 - kr - kb;
-  return {.black = limited ? 16.0F : 0.0F,
-          .y = static_cast<float>(luma_scale),
-          .r_cr = static_cast<float>(2 * (1 - kr) * chroma_scale),
-          .g_cb = static_cast<float>(-2 * kb * (1 - kb) / kg * chroma_scale),
-          .g_cr = static_cast<float>(-2 * kr * (1 - kr) / kg * chroma_scale),
-          .b_cb = static_cast<float>(2 * (1 - kb) * chroma_scale)};
+  return {limited ? 16.0F : 0.0F,
+          static_cast<float>(luma_scale),
+          static_cast<float>(2 * (1 - kr) * chroma_scale),
+          static_cast<float>(-2 * kb * (1 - kb) / kg * chroma_scale),
+          static_cast<float>(-2 * kr * (1 - kr) / kg * chroma_scale),
+          static_cast<float>(2 * (1 - kb) * chroma_scale)};
 }
 
 /// Of one pixel, or of a vector of them.
@@ -68,6 +71,12 @@ CSTP_HD void to_rgb(const YcbcrToRgb& k, const Value& y, const Value& cb, const 
   const Value one = zero + 1.0F;
   const Value grey = k.y * y;
   const Value red = grey + k.r_cr * cr, green = grey + k.g_cb * cb + k.g_cr * cr, blue = grey + k.b_cb * cb;
+  if constexpr (std::is_same_v<Value, float>) {
+    r = clamp01(red);
+    g = clamp01(green);
+    b = clamp01(blue);
+    return;
+  }
   r = red < zero ? zero : red;
   g = green < zero ? zero : green;
   b = blue < zero ? zero : blue;
@@ -75,9 +84,6 @@ CSTP_HD void to_rgb(const YcbcrToRgb& k, const Value& y, const Value& cb, const 
   g = g > one ? one : g;
   b = b > one ? one : b;
 }
-
-/// Half the width of a filter at scale 1.
-CSTP_HD double filter_support(Filter filter) { return filter == Filter::bicubic ? 2.0 : 1.0; }
 
 /// Keys' cubic: a = -0.5 (as Pillow, and torchvision with antialias) or -0.75 (as PyTorch without, and OpenCV).
 CSTP_HD double cubic_weight(double distance, double a) {
@@ -191,6 +197,33 @@ CSTP_HD Placement compose_placement(int turns, bool flip, int64_t size, int64_t 
   };
   const int64_t offset = source(0, 0);
   return {offset, source(1, 0) - offset, source(0, 1) - offset};
+}
+
+/// Products that are rounded before they are added, on every machine: what is cut to whole pixels must not depend on
+/// whether a compiler joins the two.
+CSTP_HD double rounded_product(double a, double b) {
+#ifdef __CUDA_ARCH__
+  return __dmul_rn(a, b);
+#endif
+  return a * b;
+}
+
+/// A turn of a square about the centre of its pixel grid, to the nearest pixel (torchvision's rotate, expand=False).
+struct Tilt {
+  double cosine = 1, sine = 0, centre = 0;
+};
+
+struct GridPoint {
+  int64_t x, y;
+};
+
+/// Where pixel (x, y) of the tilted square is taken from; may lie outside.
+CSTP_HD GridPoint tilted_source(const Tilt& tilt, int64_t x, int64_t y) {
+  const double right = static_cast<double>(x) - tilt.centre;
+  const double below = static_cast<double>(y) - tilt.centre;
+  const double from_x = rounded_product(tilt.cosine, right) - rounded_product(tilt.sine, below) + tilt.centre;
+  const double from_y = rounded_product(tilt.sine, right) + rounded_product(tilt.cosine, below) + tilt.centre;
+  return {static_cast<int64_t>(nearbyint(from_x)), static_cast<int64_t>(nearbyint(from_y))};
 }
 
 }  // namespace cstp

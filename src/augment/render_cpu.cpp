@@ -59,8 +59,14 @@ constexpr int64_t kStrip = 32;
 /// Gives the blocks of a frame of the view: cropped, resized, in RGB, turned, flipped and tilted.
 class FrameCutter {
  public:
-  FrameCutter(const Frame& frame, const ViewGeometry& geometry, int64_t size, Scratch& scratch)
-      : geometry_(geometry), size_(size), scratch_(scratch), planes_(planes_of(frame, geometry, scratch)) {
+  /// @param tilted tilt_table() of the geometry, empty without a tilt
+  FrameCutter(const Frame& frame, const ViewGeometry& geometry, std::span<const int32_t> tilted, int64_t size,
+              Scratch& scratch)
+      : geometry_(geometry),
+        tilted_(tilted),
+        size_(size),
+        scratch_(scratch),
+        planes_(planes_of(frame, geometry, scratch)) {
     if (!moves_pixels()) return;
     scratch.square.resize(block_place(0, column_stride(size), size));
     for (int64_t row = 0; row < size; row += kRowBlock) {
@@ -77,7 +83,7 @@ class FrameCutter {
     if (geometry_.turned) {
       turn_block(scratch_.square.data(), row, strip);
     } else if (moves_pixels()) {
-      pick_block(scratch_.square.data(), geometry_.tilted.data() + row * size_, strip);
+      pick_block(scratch_.square.data(), tilted_.data() + row * size_, strip);
     } else {
       if (x == 0) mix(row);
       resampled(x, strip);
@@ -85,7 +91,7 @@ class FrameCutter {
   }
 
  private:
-  bool moves_pixels() const { return geometry_.turned || !geometry_.tilted.empty(); }
+  bool moves_pixels() const { return geometry_.turned || !tilted_.empty(); }
 
   /// The vertical pass of kRowBlock rows of the resampled square.
   void mix(int64_t row) {
@@ -100,6 +106,7 @@ class FrameCutter {
   }
 
   const ViewGeometry& geometry_;
+  std::span<const int32_t> tilted_;
   int64_t size_;
   Scratch& scratch_;
   FramePlanes planes_;
@@ -121,29 +128,6 @@ void apply_jitter(std::span<const ColorOp> ops, const ColorPlan& color, const Pi
       case ColorOp::contrast: check(false, "contrast is applied to the clip, not to a frame");
     }
   }
-}
-
-InputAffine input_affine(const InputOptions& input) {
-  if (input.range == "unit") return {{1, 1, 1}, {0, 0, 0}};
-  if (input.range == "signed") return {{2, 2, 2}, {-1, -1, -1}};
-  check(input.range == "standard", "unknown input range");
-  InputAffine affine{};
-  for (size_t c = 0; c < 3; ++c) {
-    affine.scale[c] = static_cast<float>(1 / input.std[c]);
-    affine.bias[c] = static_cast<float>(-input.mean[c] / input.std[c]);
-  }
-  return affine;
-}
-
-void check_plan(const ViewPlan& view, int64_t size, size_t out_size) {
-  const ColorPlan& color = view.color;
-  check(size > 0 && out_size == view.frames.size() * static_cast<size_t>(size * size * 3),
-        "a view is rendered into [T,S,S,3]");
-  check(std::ranges::count(color.jitter, ColorOp::contrast) <= 1, "a view changes its contrast once");
-  check(color.grey_channel.empty() || color.grey_channel.size() == view.frames.size(), "one grey channel per frame");
-  check(std::ranges::all_of(color.grey_channel, [](int8_t c) { return c >= 0 && c < 3; }),
-        "a grey channel is 0, 1 or 2");
-  check(color.blur_taps == 0 || color.blur_taps % 2 == 1, "a blur has a middle: an odd number of taps");
 }
 
 /// What the contrast needs of the whole clip.
@@ -263,7 +247,8 @@ void for_each_strip(int64_t size, int64_t width, Function&& function) {
 
 void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const InputOptions& input,
                 std::span<float> out) {
-  check_plan(view, size, out.size());
+  check_view(view, size);
+  check(out.size() == view.frames.size() * static_cast<size_t>(size * size * 3), "a view is rendered into [T,S,S,3]");
   thread_local Scratch scratch;
   const ColorPlan& color = view.color;
   const std::span<const ColorOp> jitter(color.jitter);
@@ -276,12 +261,16 @@ void render_cpu(const Sample& sample, const ViewPlan& view, int64_t size, const 
 
   // A strip is finished at once unless the contrast must first see the clip.
   ViewGeometry geometry;
+  std::vector<int32_t> tilted;
   ClipSums clip;
   WaitingBlocks waiting(has_contrast ? view.frames.size() : 0, size, out, scratch.last);
   for (size_t t = 0; t < view.frames.size(); ++t) {
     const Frame& frame = sample.frame(view.frames[t]);
-    if (!geometry.fits(frame)) geometry = make_geometry(frame, view, size);
-    FrameCutter cutter(frame, geometry, size, scratch);
+    if (!geometry.fits(frame)) {
+      geometry = make_geometry(frame, view, size);
+      if (geometry.tilt) tilted = tilt_table(geometry, size);
+    }
+    FrameCutter cutter(frame, geometry, tilted, size, scratch);
     const int64_t width = has_contrast ? cutter.strip() : std::max(cutter.strip(), finisher.strip());
     for_each_strip(size, width, [&](int64_t row, int64_t x, int64_t columns) {
       const PixelBlock strip{scratch.block.data(), columns};

@@ -17,6 +17,9 @@ constexpr int64_t kFewTaps = 2;
 
 constexpr double kTie = 1e-9;  // positions are products of doubles: ties are decided with this much tolerance
 
+/// Half the width of a filter at scale 1.
+double filter_support(Filter filter) { return filter == Filter::bicubic ? 2.0 : 1.0; }
+
 /// Samples whose centres lie in the box; at least one.
 struct SampleRange {
   int64_t first, last;

@@ -1,11 +1,13 @@
 #include "view_geometry.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <numbers>
 #include <utility>
 
 #include "block_ops.h"
+#include "cstp/core/error.h"
 
 namespace cstp {
 namespace {
@@ -29,33 +31,26 @@ AxisBox axis_box(int64_t samples, double extent, double start, double share, boo
   return {samples, start * extent, share * extent, mirrored};
 }
 
-/// Turned by -degrees about the centre of the pixel grid, to the nearest pixel (torchvision's rotate, expand=False).
-std::vector<int32_t> tilt_table(const Placement& placement, double degrees, int64_t size) {
-  const double angle = degrees * std::numbers::pi / 180;
-  const double cosine = std::cos(angle);
-  const double sine = std::sin(angle);
-  const double centre = static_cast<double>(size - 1) / 2;
-  const auto source = [&](int64_t x, int64_t y) {
-    const double right = static_cast<double>(x) - centre;
-    const double below = static_cast<double>(y) - centre;
-    const auto source_x = static_cast<int64_t>(std::nearbyint(cosine * right - sine * below + centre));
-    const auto source_y = static_cast<int64_t>(std::nearbyint(sine * right + cosine * below + centre));
-    const bool inside = source_x >= 0 && source_x < size && source_y >= 0 && source_y < size;
+}  // namespace
+
+std::vector<int32_t> tilt_table(const ViewGeometry& geometry, int64_t size) {
+  const Placement placement = compose_placement(geometry.turns, geometry.flip, size, column_stride(size), 1);
+  const auto place_of = [&](int64_t x, int64_t y) {
+    const GridPoint source = tilted_source(*geometry.tilt, x, y);
+    const bool inside = source.x >= 0 && source.x < size && source.y >= 0 && source.y < size;
     if (!inside) return -1;
-    const int64_t place = placement.offset + source_x * placement.dx + source_y * placement.dy;
+    const int64_t place = placement.offset + source.x * placement.dx + source.y * placement.dy;
     const int64_t column = place / column_stride(size);
     return static_cast<int32_t>(block_place(column, place % column_stride(size), size));
   };
   std::vector<int32_t> table;
   for (int64_t row = 0; row < size; row += kRowBlock) {
     for (int64_t x = 0; x < size; ++x) {
-      for (int64_t y = row; y < row + kRowBlock; ++y) table.push_back(y < size ? source(x, y) : -1);
+      for (int64_t y = row; y < row + kRowBlock; ++y) table.push_back(y < size ? place_of(x, y) : -1);
     }
   }
   return table;
 }
-
-}  // namespace
 
 ViewGeometry make_geometry(const Frame& frame, const ViewPlan& view, int64_t size) {
   const int plan_turns = ((view.quarter_turns % 4) + 4) % 4;
@@ -76,12 +71,18 @@ ViewGeometry make_geometry(const Frame& frame, const ViewPlan& view, int64_t siz
   Taps chroma_across = make_taps(chroma_x, size, view.filter, view.antialias);
   Taps chroma_down = make_taps(chroma_y, size, view.filter, view.antialias);
   const int64_t column_step = column_stride(size);
-  const Placement placement = compose_placement((turns_before + turns_after) % 4, view.flip, size, column_step, 1);
+  const int turns = (turns_before + turns_after) % 4;
+  const Placement placement = compose_placement(turns, view.flip, size, column_step, 1);
 
-  ViewGeometry geometry{.width = frame.width, .height = frame.height, .quarter_turns = frame.quarter_turns};
+  ViewGeometry geometry{.turns = turns,
+                        .flip = view.flip,
+                        .width = frame.width,
+                        .height = frame.height,
+                        .quarter_turns = frame.quarter_turns};
   bool mirrored_x = false, mirrored_y = false;
   if (view.tilt_degrees != 0) {
-    geometry.tilted = tilt_table(placement, view.tilt_degrees, size);
+    const double angle = view.tilt_degrees * std::numbers::pi / 180;
+    geometry.tilt = Tilt{std::cos(angle), std::sin(angle), static_cast<double>(size - 1) / 2};
   } else {
     geometry.turned = std::abs(placement.dx) != column_step;
     mirrored_x = (geometry.turned ? placement.dy : placement.dx) < 0;
@@ -92,6 +93,28 @@ ViewGeometry make_geometry(const Frame& frame, const ViewPlan& view, int64_t siz
   geometry.chroma_across = mirrored_x ? mirrored(chroma_across) : std::move(chroma_across);
   geometry.chroma_down = mirrored_y ? mirrored(chroma_down) : std::move(chroma_down);
   return geometry;
+}
+
+void check_view(const ViewPlan& view, int64_t size) {
+  const ColorPlan& color = view.color;
+  check(size > 0, "a view has pixels");
+  check(std::ranges::count(color.jitter, ColorOp::contrast) <= 1, "a view changes its contrast once");
+  check(color.grey_channel.empty() || color.grey_channel.size() == view.frames.size(), "one grey channel per frame");
+  check(std::ranges::all_of(color.grey_channel, [](int8_t c) { return c >= 0 && c < 3; }),
+        "a grey channel is 0, 1 or 2");
+  check(color.blur_taps == 0 || color.blur_taps % 2 == 1, "a blur has a middle: an odd number of taps");
+}
+
+InputAffine input_affine(const InputOptions& input) {
+  if (input.range == "unit") return {{1, 1, 1}, {0, 0, 0}};
+  if (input.range == "signed") return {{2, 2, 2}, {-1, -1, -1}};
+  check(input.range == "standard", "unknown input range");
+  InputAffine affine{};
+  for (size_t c = 0; c < 3; ++c) {
+    affine.scale[c] = static_cast<float>(1 / input.std[c]);
+    affine.bias[c] = static_cast<float>(-input.mean[c] / input.std[c]);
+  }
+  return affine;
 }
 
 }  // namespace cstp

@@ -54,6 +54,8 @@ void LoaderOptions::bind(Fields& f) {
            "seconds for one video; past it the video counts as bad");
   f.integer("cache_mb", cache_mb, {.min = 0, .max = 1 << 24},
             "MiB of decoded videos kept in memory, for small data sets; 0 = none");
+  f.choice("render", render, {"auto", "cpu", "cuda"},
+           "where views are rendered: cpu by the loader's threads, cuda by the GPU; auto: where the network computes");
 }
 
 struct ClipLoader::Impl {
@@ -217,6 +219,17 @@ Batch ClipLoader::next() {
     impl.room.notify_one();
   }
   return batch;
+}
+
+bool ClipLoader::ready() const {
+  const std::lock_guard lock(impl_->mutex);
+  const int64_t end = std::min(impl_->setup.last, impl_->front + impl_->setup.batch);
+  if (impl_->front >= end) return false;
+  for (int64_t n = impl_->front; n < end; ++n) {
+    const auto slot = impl_->done.find(n);
+    if (slot == impl_->done.end() || slot->second.error) return false;
+  }
+  return true;
 }
 
 ClipLoader::Timing ClipLoader::timing() const {

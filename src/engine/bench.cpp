@@ -33,7 +33,9 @@ class Bench {
     stream_.emplace(std::move(loading), ViewOutput{.device = device_,
                                                    .size = config.clip.size,
                                                    .input = config.input,
-                                                   .channels_last = config.train.channels_last});
+                                                   .channels_last = config.train.channels_last,
+                                                   .cuda_renders = cuda_renders(config.loader.render, device_),
+                                                   .bf16 = config.train.precision == "bf16"});
     objective.set_train_mode();
   }
 

@@ -71,9 +71,9 @@ FeatureSet extract_features(const Dataset& dataset, const FeatureOptions& option
   const ViewOutput output{.device = options.device,
                           .size = options.clip.size,
                           .input = options.input,
-                          .channels_last = options.channels_last};
-  loading.finish = [&](Sample& sample) { render_sample(sample, output.size, output.input); };
-  ClipLoader loader(std::move(loading));
+                          .channels_last = options.channels_last,
+                          .cuda_renders = cuda_renders(options.loader.render, options.device)};
+  ClipLoader loader(with_rendering(std::move(loading), output));
 
   std::vector<at::Tensor> rows, labels;
   const auto start = std::chrono::steady_clock::now();

@@ -31,6 +31,7 @@ std::string config_hash(const RunConfig& config) {
   uint64_t hash = fingerprint("");
   for (const auto& [key, value] : flattened(to_config(config))) {
     if (key == "output" || key == "loader.workers" || key == "loader.prefetch" || key == "loader.cache_mb" ||
+        (key == "loader.render" && value == "auto") ||  // as before there was a choice
         key == "eval.topk" || key == "eval.feature_cache") {
       continue;
     }

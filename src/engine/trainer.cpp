@@ -197,9 +197,12 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   ClipLoader::Setup loading = training_samples(config, dataset, objective, order, bad, world);
   loading.first = step * batch_of_rank;
   loading.last = std::max(loading.first, length.last_step * batch_of_rank);
-  ViewStream stream(
-      loading,
-      {.device = device, .size = config.clip.size, .input = config.input, .channels_last = config.train.channels_last});
+  ViewStream stream(loading, {.device = device,
+                              .size = config.clip.size,
+                              .input = config.input,
+                              .channels_last = config.train.channels_last,
+                              .cuda_renders = cuda_renders(config.loader.render, device),
+                              .bf16 = bf16});
 
   const bool writes = setup.write && world.is_first();
   Metrics metrics(writes ? (output / "metrics.jsonl").string() : "", step, length.last_step, world);

@@ -243,5 +243,37 @@ TEST(ClipLoader, ReadsFilesThatTheWriterMade) {
   }
 }
 
+bool becomes_ready(const ClipLoader& loader) {
+  for (int i = 0; i < 2000; ++i) {
+    if (loader.ready()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+TEST(ClipLoader, SaysWhenABatchIsThere) {
+  LoaderRun run(good_videos(10), 7, 3, 2);
+  ClipLoader loader(run.setup);
+  for (const size_t samples : {3U, 3U, 1U}) {
+    EXPECT_TRUE(becomes_ready(loader));
+    EXPECT_EQ(loader.next().size(), samples);
+  }
+  EXPECT_FALSE(loader.ready());
+  EXPECT_TRUE(loader.next().empty());
+}
+
+TEST(ClipLoader, IsNotReadyWhereItWouldThrow) {
+  LoaderRun run({"good0", "bug1"}, 4, 2, 1);
+  ClipLoader loader(run.setup);
+  EXPECT_THROW(loader.next(), std::logic_error);  // all of the batch was made by then
+  EXPECT_FALSE(loader.ready());
+}
+
+TEST(LoaderOptions, NameWhereViewsAreRendered) {
+  EXPECT_EQ(ConfigNode::parse("{}", "test").read<LoaderOptions>("loader").render, "auto");
+  EXPECT_EQ(ConfigNode::parse("{render: cpu}", "test").read<LoaderOptions>("loader").render, "cpu");
+  EXPECT_THROW(ConfigNode::parse("{render: gpu}", "test").read<LoaderOptions>("loader"), ConfigError);
+}
+
 }  // namespace
 }  // namespace cstp

@@ -24,6 +24,7 @@ struct LoaderOptions {
   int64_t prefetch = 2;           ///< batches decoded ahead of the one in use
   double decode_deadline = 20.0;  ///< seconds for one video; past it the video counts as bad
   int64_t cache_mb = 0;           ///< MiB of decoded videos kept in memory, for small data sets; 0 = none
+  std::string render = "auto";    ///< auto | cpu | cuda: where views are rendered
   void bind(Fields& f);
 };
 
@@ -87,6 +88,8 @@ class ClipLoader {
 
   /// The next batch in order; empty after the last. Rethrows what a worker threw, at the position where it happened.
   Batch next();
+  /// Whether next() would give a batch at once.
+  bool ready() const;
 
   struct Timing {
     double open = 0, plan = 0, decode = 0, finish = 0;

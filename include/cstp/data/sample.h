@@ -17,6 +17,8 @@ struct ViewFlow {
   std::vector<float> u, v;
 };
 
+class PackedViews;
+
 /// One video's worth of views, decoded.
 struct Sample {
   SamplePlan plan;
@@ -34,6 +36,7 @@ struct Sample {
   std::vector<ViewFlow> flow;   ///< one per view, where the plan wants flow and the objective solved it
   std::vector<float> targets;   ///< [V,W], filled by Objective::annotate
   UnsetVector<float> rendered;  ///< [V,T,S,S,3], filled by the loader's finish hook (augment/render.h)
+  std::shared_ptr<PackedViews> packed;  ///< instead, where a GPU renders: what it needs of the frames
 
   /// The frame with this number. Requires that it was wanted.
   const Frame& frame(int64_t number) const;
