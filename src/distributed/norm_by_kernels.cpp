@@ -37,13 +37,14 @@ const NormLaunchers& held_launchers(AutogradContext* context) {
   return *reinterpret_cast<const NormLaunchers*>(static_cast<intptr_t>(context->saved_data["launchers"].toInt()));
 }
 
-/// What forward and backward fill in alike. @param partials receives the room for the blocks' sums
+/// What forward and backward fill in alike. @param one_by_one values are not to be taken 16 bytes at a time
+/// @param partials receives the room for the blocks' sums
 void describe(const NormLaunchers& launchers, const at::Tensor& x, std::initializer_list<at::Tensor> beside,
-              NormCall& call, at::Tensor& partials) {
+              bool one_by_one, NormCall& call, at::Tensor& partials) {
   call.channels = x.size(1);
   call.rows = x.numel() / call.channels;
   call.bf16 = x.scalar_type() == at::kBFloat16;
-  auto address = reinterpret_cast<uintptr_t>(x.const_data_ptr());
+  auto address = reinterpret_cast<uintptr_t>(x.const_data_ptr()) | (one_by_one ? 1 : 0);
   for (const at::Tensor& values : beside) {
     if (values.defined()) address |= reinterpret_cast<uintptr_t>(values.const_data_ptr());
   }
@@ -70,7 +71,7 @@ class NormByKernels : public torch::autograd::Function<NormByKernels> {
     const bool added = addend.numel() > 0;
     at::Tensor y = at::empty_like(x), partials, gate;
     NormForward call;
-    describe(beside.launchers, x, {y, added ? addend : at::Tensor()}, call, partials);
+    describe(beside.launchers, x, {y, added ? addend : at::Tensor()}, /*one_by_one=*/false, call, partials);
     const auto room = x.options().memory_format(at::MemoryFormat::Contiguous);
     at::Tensor totals = at::empty({2 * call.channels + 1}, room.dtype(at::kDouble));
     const at::Tensor statistics = at::empty({4, call.channels}, room.dtype(at::kFloat));
@@ -120,11 +121,12 @@ class NormByKernels : public torch::autograd::Function<NormByKernels> {
     const at::Tensor d_weight = at::empty_like(weight), d_bias = at::empty_like(weight);
     at::Tensor partials;
     NormBackward call;
-    // The gate has a byte for each vector of the forward pass, so the cut must be the same: a gradient at an odd
+    // The gate has a byte for each vector of the forward pass, so the cut must be the same; a gradient at an odd
     // address (a part of another tensor) is moved.
-    describe(launchers, x, {dx, gated}, call, partials);
+    const int64_t vector = context->saved_data["vector"].toInt();
+    describe(launchers, x, {dx, gated}, /*one_by_one=*/vector == 1, call, partials);
+    check(call.grid.vector == vector, "norm_by_kernels: values were cut otherwise");
     const at::Tensor aligned = reinterpret_cast<uintptr_t>(dy.const_data_ptr()) % 16 == 0 ? dy : dy.clone();
-    check(call.grid.vector == context->saved_data["vector"].toInt(), "norm_by_kernels: values were cut otherwise");
     const at::Tensor bends = at::empty({2, call.channels}, statistics.options());
     call.weights = weight.size(0);
     call.relu = context->saved_data["relu"].toBool();

@@ -169,6 +169,19 @@ TEST(NormKernels, LetNotANumberThrough) {
   }
 }
 
+TEST(NormKernels, TakeAnAddendAtAnOddAddress) {  // forward and backward must cut values alike
+  torch::manual_seed(11);
+  const at::Tensor x = channels_last(torch::randn({2, 16, 2, 3, 3})).requires_grad_();
+  const at::Tensor room = torch::randn({1 + x.numel()});
+  const at::Tensor addend = room.narrow(0, 1, x.numel()).as_strided(x.sizes(), x.strides(), 1).requires_grad_();
+  ASSERT_NE(reinterpret_cast<uintptr_t>(addend.const_data_ptr()) % 16, 0U);
+  const auto [norm, exact] = made_norms(16);
+  torch::nn::BatchNorm3d own = norm;
+  const at::Tensor y = norm_by_kernels(host_norm_launchers(), *own, x, addend, true, {});
+  y.sum().backward();
+  EXPECT_TRUE(near(addend.grad(), (y > 0).to(torch::kFloat32), 1e-6));
+}
+
 TEST(NormKernels, KeepPaddingChannelsZeroAndOutOfEverything) {
   torch::manual_seed(5);
   const at::Tensor x = channels_last(torch::randn({2, 45, 3, 5, 5}));
