@@ -4,19 +4,14 @@
 // one search by each. The peer (tools/peers/retrieval.py, in the benchmark's Python) is spoken to by its standard input
 // and output. `random` rows lie anywhere on the sphere; `clustered` ones around 400 centres, as embeddings of classes
 // do. "f32" is our search without the processor's bfloat16 unit: what a machine that has none gets.
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -27,96 +22,18 @@
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
 #include "cstp/engine/neighbours.h"
+#include "peer.h"
 
 namespace {
 
 using namespace cstp;
 
-struct Cost {
-  double wall = 0, cpu = 0;  // seconds
-};
-
-/// A process that answers a line with a line.
-class Peer {
- public:
-  explicit Peer(const std::vector<std::string>& command) {
-    std::array<int, 2> to{}, from{};
-    if (::pipe(to.data()) != 0 || ::pipe(from.data()) != 0) throw DataError("the peer's pipes could not be made");
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(to[0], STDIN_FILENO);
-      ::dup2(from[1], STDOUT_FILENO);
-      for (const int end : {to[0], to[1], from[0], from[1]}) ::close(end);
-      std::vector<char*> arguments;
-      for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
-      arguments.push_back(nullptr);
-      ::execvp(arguments[0], arguments.data());
-      ::_exit(127);
-    }
-    ::close(to[0]);
-    ::close(from[1]);
-    to_ = ::fdopen(to[1], "w");
-    from_ = ::fdopen(from[0], "r");
-  }
-  ~Peer() {
-    std::fclose(to_);  // ends its loop
-    std::fclose(from_);
-    ::waitpid(child_, nullptr, 0);
-  }
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
-
-  std::string ask(const std::string& line) {
-    std::fputs((line + "\n").c_str(), to_);
-    std::fflush(to_);
-    std::string answer;
-    for (int c = std::fgetc(from_); c != EOF && c != '\n'; c = std::fgetc(from_)) answer += static_cast<char>(c);
-    if (!answer.starts_with("ok")) {
-      throw DataError(
-          cat("the peer did not answer '", line, "' (it said '", answer, "'); does its Python have faiss-cpu?"));
-    }
-    return answer.substr(std::min<size_t>(3, answer.size()));
-  }
-  Cost search(const std::string& line) {
-    std::istringstream numbers(ask(line));
-    Cost cost;
-    numbers >> cost.wall >> cost.cpu;
-    return cost;
-  }
-
- private:
-  pid_t child_ = 0;
-  std::FILE* to_ = nullptr;
-  std::FILE* from_ = nullptr;
-};
-
-double cpu_seconds() {
-  rusage use{};
-  ::getrusage(RUSAGE_SELF, &use);
-  const auto seconds = [](timeval t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
-  return seconds(use.ru_utime) + seconds(use.ru_stime);
+Cost search_cost(Peer& peer, const std::string& line) {
+  std::istringstream numbers(peer.ask(line));
+  Cost cost;
+  numbers >> cost.wall >> cost.cpu;
+  return cost;
 }
-
-Cost cost_of(const std::function<void()>& work) {
-  const double cpu = cpu_seconds();
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu_seconds() - cpu};
-}
-
-struct Times {
-  std::vector<double> wall, cpu;
-  void add(Cost cost) {
-    wall.push_back(cost.wall);
-    cpu.push_back(cost.cpu);
-  }
-};
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-double least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
 
 struct Setup {
   std::vector<std::string> peer = {"python3", "tools/peers/retrieval.py"};
@@ -162,7 +79,7 @@ void run(const Setup& setup) {
       setup.folder.empty() ? fs::temp_directory_path() / cat("bench_retrieval.", ::getpid()) : fs::path(setup.folder);
   fs::create_directories(folder);
   const auto in_folder = [&](const char* name) { return (folder / name).string(); };
-  Peer peer(setup.peer);
+  Peer peer(setup.peer, "faiss-cpu");
   const std::string version = peer.ask("version");
   nlohmann::ordered_json document = {{"rows", nlohmann::ordered_json::array()}};
   double worst = std::numeric_limits<double>::infinity();
@@ -189,7 +106,7 @@ void run(const Setup& setup) {
       const std::string line = cat("search ", threads, " ", setup.k, " ", in_folder("rows.i64"));
       for (int64_t round = -1; round < setup.rounds; ++round) {  // the first round warms up
         const Cost plain = search(ScoreKind::f32);
-        const Cost peers = peer.search(line);
+        const Cost peers = search_cost(peer, line);
         const Cost best = search(ScoreKind::automatic);
         if (round < 0) continue;
         f32.add(plain);

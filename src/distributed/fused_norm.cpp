@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "norm_by_kernels.h"
 #include "norm_loops.h"
 
 namespace cstp {
@@ -173,18 +174,30 @@ class FusedNorm : public torch::autograd::Function<FusedNorm> {
 
 }  // namespace
 
-bool can_fuse_norm(const torch::nn::BatchNorm3dImpl& norm, const at::Tensor& x, const at::Tensor& addend) {
+bool can_fuse_norm(const torch::nn::BatchNorm3dImpl& norm, const at::Tensor& x, const at::Tensor& addend,
+                   const World& world) {
+#ifdef CSTP_CUDA
+  const bool here = x.is_cuda() || (x.is_cpu() && world.size == 1);
+#else
+  const bool here = x.is_cpu() && world.size == 1;
+#endif
   const auto fits = [&x](const at::Tensor& t) {
-    return t.is_cpu() && t.dim() == 5 && is_channels_last(t) && t.scalar_type() == x.scalar_type() &&
+    return t.device() == x.device() && t.dim() == 5 && is_channels_last(t) && t.scalar_type() == x.scalar_type() &&
            t.sizes() == x.sizes();
   };
+  // The CPU's loops know no padding; see sync_norm.h.
+  const bool whole = x.is_cuda() || (x.dim() == 5 && x.size(1) == norm.options.num_features());
   const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  return norm.is_training() && known && fits(x) && (!addend.defined() || fits(addend)) && norm.weight.defined() &&
-         norm.weight.scalar_type() == at::kFloat && norm.running_mean.defined() &&
-         norm.options.momentum().has_value() && x.numel() > x.size(1);
+  return here && whole && norm.is_training() && known && fits(x) && (!addend.defined() || fits(addend)) &&
+         norm.weight.defined() && norm.weight.scalar_type() == at::kFloat && norm.running_mean.defined() &&
+         norm.options.momentum().has_value() && (x.numel() > x.size(1) || world.size > 1);
 }
 
-at::Tensor fused_norm(torch::nn::BatchNorm3dImpl& norm, const at::Tensor& x, const at::Tensor& addend, bool relu) {
+at::Tensor fused_norm(torch::nn::BatchNorm3dImpl& norm, const at::Tensor& x, const at::Tensor& addend, bool relu,
+                      [[maybe_unused]] const World& world) {
+#ifdef CSTP_CUDA
+  if (x.is_cuda()) return norm_by_kernels(cuda_norm_launchers(), norm, x, addend, relu, world);
+#endif
   norm.num_batches_tracked.add_(1);
   const at::Tensor none = at::empty({0}, x.options().memory_format(at::MemoryFormat::Contiguous));
   return FusedNorm::apply(

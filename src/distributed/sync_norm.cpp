@@ -131,15 +131,39 @@ at::Tensor Norm1dImpl::forward(const at::Tensor& x) {
   return train_over_ranks(*this, x, world_);
 }
 
+/// Of more channels than the norm has: those behind are zeros and stay so, with a scale and a shift of 0.
+at::Tensor Norm3dImpl::forward_padded(const at::Tensor& x) {
+  const int64_t own = options.num_features();
+  const auto padded = [&](const at::Tensor& values) { return at::constant_pad_nd(values, {0, x.size(1) - own}); };
+  const at::Tensor mean = padded(running_mean), var = padded(running_var);
+  const bool trains = is_training();
+  if (trains) num_batches_tracked.add_(1);
+  const double momentum = options.momentum().value_or(0);
+  at::Tensor y;
+  if (trains && world_.size > 1) {
+    y = sync_norm(x, padded(weight), padded(bias), mean, var, momentum, options.eps(), world_);
+  } else {
+    y = at::batch_norm(x, padded(weight), padded(bias), mean, var, trains, momentum, options.eps(),
+                       /*cudnn_enabled=*/true);
+  }
+  if (trains) {
+    const at::NoGradGuard no_grad;
+    running_mean.copy_(mean.narrow(0, 0, own));
+    running_var.copy_(var.narrow(0, 0, own));
+  }
+  return y;
+}
+
 at::Tensor Norm3dImpl::relu(const at::Tensor& x, const at::Tensor& addend) {
-  if (world_.size == 1 && can_fuse_norm(*this, x, addend)) return fused_norm(*this, x, addend, /*relu=*/true);
+  if (can_fuse_norm(*this, x, addend, world_)) return fused_norm(*this, x, addend, /*relu=*/true, world_);
   at::Tensor y = Norm3dImpl::forward(x);
   if (addend.defined()) y += addend;
   return y.relu_();
 }
 
 at::Tensor Norm3dImpl::forward(const at::Tensor& x) {
-  if (world_.size == 1 && can_fuse_norm(*this, x, {})) return fused_norm(*this, x, {}, /*relu=*/false);
+  if (can_fuse_norm(*this, x, {}, world_)) return fused_norm(*this, x, {}, /*relu=*/false, world_);
+  if (x.size(1) > options.num_features()) return forward_padded(x);
   if (world_.size == 1 || !is_training()) return BatchNorm3dImpl::forward(x);
   return train_over_ranks(*this, x, world_);
 }

@@ -1,5 +1,7 @@
 #include "cstp/engine/device.h"
 
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/cuda.h>
@@ -16,6 +18,38 @@
 #include "cstp/distributed/ranks.h"
 
 namespace cstp {
+namespace {
+
+int64_t cudnn_version() { return at::Context::versionRuntimeCuDNN(); }
+
+void set_up_gpu() {
+  at::globalContext().setBenchmarkCuDNN(true);
+  at::globalContext().setAllowTF32CuDNN(has_sound_tf32(cudnn_version()));
+  at::globalContext().setAllowTF32CuBLAS(false);
+}
+
+}  // namespace
+
+void require_sound_cudnn(int64_t version) {
+  if (version < 90800 || version >= 91500) return;
+  throw DeviceError(
+      cat("cuDNN ", version / 10000, ".", version / 100 % 100, ".", version % 100,
+          " is in use, and the bf16 convolutions over clips of cuDNN 9.8 to 9.14 are wrong (PyTorch issue "
+          "163539); start the program with the cuDNN that LibTorch brings (LD_LIBRARY_PATH may name "
+          "another), or set train.precision=f32"));
+}
+
+bool has_sound_tf32(int64_t version) { return version < 91002 || version >= 91600; }  // PyTorch issue 167024
+
+GpuMemory gpu_memory(c10::Device device) {
+  const auto stats = at::accelerator::getDeviceStats(device.index());
+  constexpr size_t kAllPools = 0;
+  return {stats.allocated_bytes[kAllPools].peak, stats.reserved_bytes[kAllPools].peak};
+}
+
+std::string GpuMemory::json() const {
+  return cat("\"gpu_peak_allocated_bytes\":", peak_allocated, ",\"gpu_peak_reserved_bytes\":", peak_reserved);
+}
 
 c10::Device select_device(const std::string& wanted, int64_t local_rank) {
   if (wanted == "cpu") return c10::kCPU;
@@ -29,6 +63,7 @@ c10::Device select_device(const std::string& wanted, int64_t local_rank) {
     }
     const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
     if (index > 0) c10::impl::getDeviceGuardImpl(c10::kCUDA)->setDevice(device);
+    set_up_gpu();
     return device;
   }
   if (wanted == "auto") return c10::kCPU;
@@ -64,6 +99,10 @@ void with_precision(bool bf16, c10::Device device, const std::function<void()>& 
   if (!bf16) {
     body();
     return;
+  }
+  if (device.is_cuda()) {
+    static const bool checked = (require_sound_cudnn(cudnn_version()), true);
+    static_cast<void>(checked);
   }
   struct Guard {
     c10::DeviceType type;

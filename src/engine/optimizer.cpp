@@ -2,9 +2,11 @@
 
 #include <torch/torch.h>
 
+#include <array>
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <optional>
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
@@ -12,14 +14,15 @@
 namespace cstp {
 
 void OptimizerOptions::bind(Fields& f) {
-  f.choice("name", name, {"sgd", "adamw"}, "update rule");
-  f.number("momentum", momentum, {.min = 0, .max = 0.99999}, "momentum of sgd, beta1 of adamw");
+  f.choice("name", name, {"sgd", "adamw", "lars"}, "update rule");
+  f.number("momentum", momentum, {.min = 0, .max = 0.99999}, "momentum of sgd and lars, beta1 of adamw");
   f.number("beta2", beta2, {.min = 0, .max = 0.9999999}, "beta2 of adamw");
   f.flag("nesterov", nesterov, "Nesterov momentum (sgd)");
-  f.number("weight_decay", weight_decay, {.min = 0}, "L2 (sgd) or decoupled (adamw) decay");
+  f.number("weight_decay", weight_decay, {.min = 0}, "L2 (sgd, lars) or decoupled (adamw) decay");
   f.flag("decay_norms", decay_norms, "decay one-dimensional parameters (norms, biases) too");
   f.number("clip_norm", clip_norm, {.min = 0}, "largest global gradient norm, 0 = no clipping");
   f.number("bias_lr", bias_lr, {.min = 0}, "factor on the rate of biases, those of norms included");
+  f.number("trust", trust, {.min = 0}, "lars: length of a step beside the weight's, at a rate of 1");
 }
 
 void ScheduleOptions::bind(Fields& f) {
@@ -65,57 +68,146 @@ double learning_rate(const ScheduleOptions& options, double epoch, double epochs
   return options.lr_multiplier * unscaled_rate(options, epoch, epochs);
 }
 
-Optimizer::Optimizer(Named parameters, const OptimizerOptions& options)
+namespace {
+
+/// Zeros with the very strides of a parameter: for sizes of 1 zeros_like() may choose others, and fused kernels ask.
+at::Tensor zeros_beside(const at::Tensor& parameter) {
+  return torch::empty_strided(parameter.sizes(), parameter.strides(), parameter.options()).zero_();
+}
+
+/// The gradient with its parameter's strides: seen so where they differ in sizes of 1 alone, else moved.
+at::Tensor laid_out_as(const at::Tensor& parameter, const at::Tensor& gradient) {
+  bool same = true;
+  for (int64_t d = 0; d < parameter.dim(); ++d) {
+    same = same && (parameter.size(d) == 1 || parameter.stride(d) == gradient.stride(d));
+  }
+  if (same) return gradient.as_strided(parameter.sizes(), parameter.strides());
+  const at::Tensor result = torch::empty_strided(parameter.sizes(), parameter.strides(), gradient.options());
+  return result.copy_(gradient);
+}
+
+}  // namespace
+
+Optimizer::Optimizer(Named parameters, const OptimizerOptions& options, Fusing fusing)
     : parameters_(std::move(parameters)), options_(options) {
   for (const auto& [name, parameter] : parameters_) {
-    momentum_.push_back(torch::zeros_like(parameter));
-    if (options_.name == "adamw") variance_.push_back(torch::zeros_like(parameter));
+    momentum_.push_back(zeros_beside(parameter));
+    if (options_.name == "adamw") variance_.push_back(zeros_beside(parameter));
   }
+  const bool on_gpu = !parameters_.empty() && parameters_.front().second.is_cuda();
+  fused_ = fusing == Fusing::on || (fusing == Fusing::automatic && on_gpu);
+  if (!fused_ || parameters_.empty()) return;
+  const auto scalar = torch::TensorOptions(torch::kFloat32).device(parameters_.front().second.device());
+  device_rate_ = torch::zeros({}, scalar);
+  device_bias_rate_ = torch::zeros({}, scalar);
+  device_steps_ = torch::zeros({}, scalar);
 }
 
 void Optimizer::zero_grad() {
   for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();
 }
 
-/// Parameters that share a rate.
+void Optimizer::begin_step(double lr) {
+  ++steps_;
+  rate_ = lr;
+  if (!fused_) return;
+  device_rate_.fill_(lr);
+  device_bias_rate_.fill_(lr * options_.bias_lr);
+  device_steps_.fill_(static_cast<double>(steps_));
+}
+
+/// Parameters that share a rate and, where updates are fused, whether they are decayed.
 struct Optimizer::Group {
   std::vector<at::Tensor> values, gradients, momenta, variances, decayed, decayed_gradients;
 };
 
-at::Tensor Optimizer::step(double lr) {
+at::Tensor Optimizer::update() {
   const torch::NoGradGuard no_grad;
   // Parameters without a gradient (a head that this batch did not reach) are left alone, momentum included.
-  Group main, biases;
-  std::vector<at::Tensor> gradients;
+  std::array<std::array<Group, 2>, 2> groups;  // [biases][undecayed]
+  std::vector<at::Tensor> gradients, scaled, scaled_gradients, plain_decayed, plain_decayed_gradients;
+  const bool lars = options_.name == "lars";
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const auto& [name, parameter] = parameters_[i];
     if (!parameter.grad().defined()) continue;
-    Group& group = options_.bias_lr != 1 && name.ends_with("bias") ? biases : main;
-    gradients.push_back(parameter.grad());
+    const bool bias = options_.bias_lr != 1 && name.ends_with("bias");
+    const bool decayed = options_.weight_decay > 0 && (options_.decay_norms || parameter.dim() > 1);
+    Group& group = groups[bias][fused_ && !decayed];
+    const at::Tensor gradient = fused_ ? laid_out_as(parameter, parameter.grad()) : parameter.grad();
+    gradients.push_back(gradient);
     group.values.push_back(parameter);
-    group.gradients.push_back(parameter.grad());
+    group.gradients.push_back(gradient);
     group.momenta.push_back(momentum_[i]);
     if (!variance_.empty()) group.variances.push_back(variance_[i]);
-    if (options_.weight_decay > 0 && (options_.decay_norms || parameter.dim() > 1)) {
+    if (decayed) {
       group.decayed.push_back(parameter);
-      group.decayed_gradients.push_back(parameter.grad());
+      group.decayed_gradients.push_back(gradient);
+    }
+    if (lars && parameter.dim() > 1) {
+      scaled.push_back(parameter);
+      scaled_gradients.push_back(gradient);
+    } else if (lars && decayed) {
+      plain_decayed.push_back(parameter);
+      plain_decayed_gradients.push_back(gradient);
     }
   }
-  check(!gradients.empty(), "Optimizer::step: no parameter has a gradient");
-  ++steps_;
+  check(!gradients.empty(), "Optimizer::update: no parameter has a gradient");
   const at::Tensor norm = torch::stack(at::_foreach_norm(gradients, 2)).norm();  // [] f32
-  if (options_.clip_norm > 0) {
+  at::Tensor divisor;
+  if (options_.clip_norm > 0 && fused_ && !lars) {
+    divisor = ((norm + 1e-6) / options_.clip_norm).clamp_min(1.0);  // within the update: no pass of its own
+  } else if (options_.clip_norm > 0) {
     const at::Tensor scale = (options_.clip_norm / (norm + 1e-6)).clamp_max(1.0);
     at::_foreach_mul_(gradients, scale);
   }
-  if (!main.values.empty()) update(main, lr);
-  if (!biases.values.empty()) update(biases, lr * options_.bias_lr);
+  if (lars) {
+    if (!scaled.empty()) scale_by_trust(scaled, scaled_gradients, options_.weight_decay);
+    if (!plain_decayed.empty()) at::_foreach_add_(plain_decayed_gradients, plain_decayed, options_.weight_decay);
+  }
+  for (const bool bias : {false, true}) {
+    for (const bool undecayed : {false, true}) {
+      Group& group = groups[bias][undecayed];
+      if (group.values.empty()) continue;
+      if (fused_) {
+        update_fused(group, undecayed || lars ? 0 : options_.weight_decay, bias ? device_bias_rate_ : device_rate_,
+                     divisor);
+      } else {
+        if (lars) group.decayed.clear();
+        update_apart(group, bias ? rate_ * options_.bias_lr : rate_);
+      }
+    }
+  }
   return norm;
 }
 
-void Optimizer::update(Group& group, double lr) const {
+void Optimizer::scale_by_trust(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& gradients,
+                               double weight_decay) const {
+  const at::Tensor of_values = torch::stack(at::_foreach_norm(values, 2));        // [P]
+  const at::Tensor of_gradients = torch::stack(at::_foreach_norm(gradients, 2));  // [P]
+  const at::Tensor wanted = options_.trust * of_values / (of_gradients + weight_decay * of_values);
+  // A weight of zeros, or a gradient of zeros, has no direction to be scaled along.
+  const at::Tensor ratio = torch::where((of_values > 0) & (of_gradients > 0), wanted, torch::ones_like(wanted));
+  if (weight_decay > 0) at::_foreach_add_(gradients, values, weight_decay);
+  at::_foreach_mul_(gradients, ratio.unbind());
+}
+
+void Optimizer::update_fused(Group& group, double weight_decay, const at::Tensor& lr,
+                             const at::Tensor& gradient_scale) const {
+  const auto divisor = gradient_scale.defined() ? std::optional(gradient_scale) : std::nullopt;
+  if (options_.name == "adamw") {
+    const std::vector<at::Tensor> steps(group.values.size(), device_steps_);
+    at::_fused_adamw_(group.values, group.gradients, group.momenta, group.variances, /*max_exp_avg_sqs=*/{}, steps, lr,
+                      options_.momentum, options_.beta2, weight_decay, 1e-8, /*amsgrad=*/false, /*maximize=*/false,
+                      divisor);
+  } else {  // momenta start at 0, so that no step is a first one
+    at::_fused_sgd_(group.values, group.gradients, group.momenta, weight_decay, options_.momentum, lr, /*dampening=*/0,
+                    options_.nesterov, /*maximize=*/false, /*is_first_step=*/false, divisor);
+  }
+}
+
+void Optimizer::update_apart(Group& group, double lr) const {
   auto& [values, gradients, momenta, variances, decayed, decayed_gradients] = group;
-  if (options_.name == "sgd") {
+  if (options_.name != "adamw") {
     if (!decayed.empty()) at::_foreach_add_(decayed_gradients, decayed, options_.weight_decay);
     at::_foreach_mul_(momenta, options_.momentum);
     at::_foreach_add_(momenta, gradients, 1.0);
@@ -159,7 +251,7 @@ void Optimizer::load(const Named& state) {
       throw CheckpointError(cat("optimizer state '", name, "' is ", entry->second.sizes(), ", wanted ", mine.sizes()));
     }
     if (name == "steps") {
-      steps_ = entry->second.item<int64_t>();
+      steps_ = entry->second.item<int64_t>();  // the device is told by the next begin_step()
     } else {
       at::Tensor target = mine;
       target.copy_(entry->second);

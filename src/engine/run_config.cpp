@@ -20,6 +20,8 @@ void TrainOptions::bind(Fields& f) {
   f.flag("channels_last", channels_last, "channels-last memory order");
   f.integer("threads", threads, {.min = 0, .max = 1024},
             "compute threads a rank, 0 = OMP_NUM_THREADS if that is set, else cores (shared by its machine's)");
+  f.choice("cuda_graph", cuda_graph, {"auto", "on", "off"},
+           "record a step as a CUDA graph and replay it; auto: one GPU, and an objective that allows it");
   f.choice("sync_norm", sync_norm, {"auto", "off"}, "auto: batch norms see the batches of all ranks; off: their own");
   f.integer("max_steps", max_steps, {.min = 0}, "stop after this step, 0 = at the end");
   f.integer("log_every", log_every, {.min = 1}, "steps between metric lines");
@@ -215,17 +217,27 @@ void flatten(const ConfigNode& node, const std::string& path, std::map<std::stri
 
 /// Neither the batches nor the updates depend on these.
 bool may_change(const std::string& key) {
-  static const std::vector<std::string> exact = {
-      "output",          "train.log_every",  "train.max_steps",    "train.checkpoint_every", "train.keep",
-      "train.knn_every", "train.knn_videos", "train.collapse_std", "train.collapse_rank",    "train.collapse_reports"};
-  return key.starts_with("loader.") || key.starts_with("eval.") ||
+  static const std::vector<std::string> exact = {"output",
+                                                 "train.log_every",
+                                                 "train.max_steps",
+                                                 "train.checkpoint_every",
+                                                 "train.keep",
+                                                 "train.cuda_graph",
+                                                 "train.knn_every",
+                                                 "train.knn_videos",
+                                                 "train.collapse_std",
+                                                 "train.collapse_rank",
+                                                 "train.collapse_reports"};
+  const bool rounding_alone = key == "model.pad_channels" || key == "model.conv2d_views";
+  return rounding_alone || key.starts_with("loader.") || key.starts_with("eval.") ||
          std::find(exact.begin(), exact.end(), key) != exact.end();
 }
 
 /// Keys that came later, at the value that runs without them had: a run from before them is the same run.
 bool as_before_its_time(const std::string& key, const std::string& value) {
   return (key == "train.sync_norm" && value == "auto") || (key == "optimizer.bias_lr" && value == "1") ||
-         (key == "objective.squeeze" && value == "false") || (key == "data.shuffle_buffer" && value == "0");
+         (key == "optimizer.trust" && value == "0.001") || (key == "objective.squeeze" && value == "false") ||
+         (key == "data.shuffle_buffer" && value == "0");
 }
 
 }  // namespace

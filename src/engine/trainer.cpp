@@ -19,6 +19,7 @@
 #include "cstp/engine/checkpoint.h"
 #include "cstp/engine/device.h"
 #include "cstp/engine/features.h"
+#include "cstp/engine/graphed_step.h"
 #include "cstp/engine/health.h"
 #include "cstp/engine/metrics.h"
 #include "cstp/engine/online_knn.h"
@@ -85,6 +86,32 @@ void draw_bar(const std::string& name, int64_t step, int64_t first_step, int64_t
                        std::llround(static_cast<double>(clips) / std::max(seconds, 1e-9)), " clips/s  ETA ",
                        duration_text(per_step * static_cast<double>(last_step - step))));
 }
+
+/// A batch at addresses that stay, for a recorded step.
+class FixedBatch {
+ public:
+  const ViewBatch& take(const ViewBatch& batch, const at::Tensor& plan_labels) {
+    keep(fixed_.views, batch.views);
+    keep(fixed_.labels, batch.labels);
+    keep(fixed_.targets, batch.targets);
+    keep(fixed_.plan_labels, plan_labels.defined() ? plan_labels.to(batch.views.device()) : plan_labels);
+    fixed_.plans = batch.plans;
+    fixed_.records = batch.records;
+    return fixed_;
+  }
+
+ private:
+  static void keep(at::Tensor& home, const at::Tensor& now) {
+    if (!now.defined()) return;
+    if (!home.defined()) {
+      home = now.clone();
+    } else {
+      check(home.sizes() == now.sizes(), "FixedBatch: batches of one run differ in shape");
+      home.copy_(now, /*non_blocking=*/true);
+    }
+  }
+  ViewBatch fixed_;
+};
 
 }  // namespace
 
@@ -239,25 +266,49 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
   AgreedFlag stop(world);
   StageClock clock(stream);
   StageTimes reported;
-  bool stopping = false;  // read once a step: a signal must not fall between the save and the loop's end
-  while (step < length.last_step && !stopping) {
-    clock.enter(&StageTimes::gather);
-    const ViewBatch batch = stream.next();
+  const std::string eager = why_eager({.wanted = config.train.cuda_graph,
+                                       .on_gpu = device.is_cuda(),
+                                       .ranks = world.size,
+                                       .capturable = objective.capturable(),
+                                       .objective = find_objective(config.objective).name});
+  std::optional<GraphedStep> graph;
+  if (eager.empty()) graph.emplace(device, config.train.cuda_graph == "on");
+  if (device.is_cuda() && world.is_first()) {
+    log::info(graph ? "the step is recorded as a CUDA graph"
+                    : cat("the step is not recorded as a CUDA graph: ", eager));
+  }
+  FixedBatch fixed;
+  LossTerms terms;
+  at::Tensor norm;
+  const auto compute = [&](const ViewBatch& batch) {
     clock.enter(&StageTimes::forward);
     optimizer.zero_grad();
-    if (world.size > 1) seed_step(config.seed, step, world.rank);
-    LossTerms terms;
     with_precision(bf16, device, [&] { terms = objective.loss(batch); });
     clock.enter(&StageTimes::backward);
     gradients.expect_backward();
     terms.total.backward();
     clock.enter(&StageTimes::update);
-    const double lr = learning_rate(config.schedule, epoch_at(step), config.train.epochs);
-    const at::Tensor norm = optimizer.step(lr);
+    norm = optimizer.update();
     objective.after_step();
+  };
+  bool stopping = false;  // read once a step: a signal must not fall between the save and the loop's end
+  while (step < length.last_step && !stopping) {
+    clock.enter(&StageTimes::gather);
+    const ViewBatch batch = stream.next();
+    clock.enter(&StageTimes::forward);
+    if (world.size > 1) seed_step(config.seed, step, world.rank);
+    const double lr = learning_rate(config.schedule, epoch_at(step), config.train.epochs);
+    optimizer.begin_step(lr);
+    if (graph) {
+      const ViewBatch& same = fixed.take(batch, objective.plan_labels(batch));
+      graph->run([&] { compute(same); });
+    } else {
+      compute(batch);
+    }
     clock.enter(&StageTimes::rest);
     metrics.add(terms, norm, batch.views.size(0));
-    window.add(terms.embeddings, batch.videos());
+    // A replay writes over what the one before it wrote; the window keeps its steps.
+    window.add(graph ? terms.embeddings.clone() : terms.embeddings, batch.videos());
     clips += batch.views.size(0) * world.size;
     for (const SamplePlan& plan : batch.plans) {
       if (plan.overlap) histogram.add(*plan.overlap);
@@ -271,6 +322,7 @@ TrainResult train(const RunConfig& config, const Dataset& dataset, Objective& ob
       if (world.size > 1) bad.learn(join_texts(bad.newly_bad(), world));
       std::string extra =
           cat(health.json(), ",\"stages\":", times.since(reported).json(), ",\"bad_videos\":", bad.count());
+      if (device.is_cuda()) extra += cat(",", gpu_memory(device).json());
       reported = times;
       std::string note = health.line();
       if (knn && !stopping && knn_is_due(config.train, step, length.last_step)) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "conv_units.h"
 #include "cstp/core/config.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
@@ -69,12 +70,26 @@ std::vector<std::string> names() {
   return result;
 }
 
+Choice choice_of(const std::string& text) {
+  return text == "on" ? Choice::on : text == "off" ? Choice::off : Choice::automatic;
+}
+
 }  // namespace
 
 void ModelOptions::bind(Fields& f) {
   f.choice("name", name, names(), "network");
   f.number("width", width, {.min = 0.01, .max = 8},
            "multiplies every channel count (then a multiple of 8, at least 8)");
+  f.choice("pad_channels", pad_channels, {"auto", "on", "off"},
+           "compute with channel counts padded to a multiple of 8; auto: on a GPU");
+  f.choice("conv2d_views", conv2d_views, {"auto", "on", "off"},
+           "compute 1xkxk convolutions as 2D ones over all frames; auto: on a GPU");
+}
+
+void compute_as(const torch::nn::Module& module, const ComputeForm& form) {
+  for (const auto& child : module.modules(/*include_self=*/false)) {
+    if (auto* conv = dynamic_cast<ClipConvImpl*>(child.get())) conv->compute_as(form);
+  }
 }
 
 std::span<const BackboneRow> backbones() { return kBackbones; }
@@ -89,6 +104,7 @@ std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
     if (options.name != row.name) continue;
     auto backbone = row.make(options);
     backbone->form_ = row.name;
+    compute_as(*backbone, {choice_of(options.pad_channels), choice_of(options.conv2d_views)});
     return backbone;
   }
   const std::vector<std::string> known = names();
@@ -98,7 +114,7 @@ std::shared_ptr<Backbone> make_backbone(const ModelOptions& options) {
 }
 
 at::Tensor Backbone::pool(const std::vector<at::Tensor>& maps) const {
-  return maps.back().mean({2, 3, 4});  // [N,C]
+  return mean_over_clip(maps.back());  // [N,C]
 }
 
 void Backbone::require_clip(int64_t frames, int64_t height, int64_t width) const {

@@ -195,7 +195,7 @@ class ResNet3d final : public Backbone {
       stem_->push_back(make_conv(3, out, {5, 7, 7}, {2, 2, 2}));
     } else {
       const int64_t mid = stem == Stem::factorised ? factorised_mid(3, out, {3, 7, 7}) : scaled_channels(45, width);
-      stem_->push_back(make_conv(3, mid, {1, 7, 7}, stride));
+      stem_->push_back(make_padded_conv(3, mid, {1, 7, 7}, stride));
       stem_->push_back(NormRelu(mid));
       stem_->push_back(torch::nn::Identity());  // torchvision's ReLU: the names of the others count it
       stem_->push_back(TemporalConv(mid, out, 3, 1));

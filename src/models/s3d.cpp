@@ -41,7 +41,7 @@ class GateImpl : public torch::nn::Module {
  public:
   explicit GateImpl(int64_t channels) : fc_(register_module("fc", torch::nn::Linear(channels, channels))) {}
   at::Tensor forward(const at::Tensor& x) {
-    return x * fc_(x.mean({2, 3, 4})).sigmoid().view({x.size(0), x.size(1), 1, 1, 1});
+    return x * fc_(mean_over_clip(x)).sigmoid().view({x.size(0), x.size(1), 1, 1, 1});
   }
 
  private:

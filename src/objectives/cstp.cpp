@@ -160,8 +160,11 @@ class Cstp final : public Objective {
       throw ConfigError(
           "train.batch: cstp needs at least 2 videos in every step, for its batch norms; raise train.batch");
     }
-    const at::Tensor targets = options_.has_labels() ? labels(batch) : at::Tensor();  // [5,B]
-    const at::Tensor y = pass.pooled();                                               // [2B,D]
+    at::Tensor targets = batch.plan_labels;  // [5,B]
+    if (options_.has_labels() && !targets.defined()) {
+      targets = plan_labels(batch).to(batch.views.device(), /*non_blocking=*/true);
+    }
+    const at::Tensor y = pass.pooled();  // [2B,D]
 
     const CstpWeights& weights = options_.weights;
     LossTerms terms;
@@ -197,6 +200,25 @@ class Cstp final : public Objective {
 
   Passing passing() const override { return {.view_by_view = options_.per_clip()}; }
   std::shared_ptr<Backbone> backbone() const override { return backbone_; }
+  bool capturable() const override { return true; }
+
+  /// Rows: spatial, temporal, rate, turns of clip 1, turns of clip 2; one transfer. [5,B]
+  at::Tensor plan_labels(const ViewBatch& batch) const override {
+    if (!options_.has_labels()) return {};
+    const int64_t videos = batch.videos();
+    at::Tensor host = at::empty({5, videos}, at::kLong);
+    auto rows = host.accessor<int64_t, 2>();
+    for (int64_t b = 0; b < videos; ++b) {
+      const auto& overlap = batch.plans[static_cast<size_t>(b)].overlap;
+      check(overlap.has_value(), "cstp: a plan without overlap labels");
+      rows[0][b] = overlap->spatial;
+      rows[1][b] = overlap->temporal;
+      rows[2][b] = overlap->rate;
+      rows[3][b] = overlap->turns[0];
+      rows[4][b] = overlap->turns[1];
+    }
+    return host;
+  }
 
  private:
   torch::nn::AnyModule build_head(const std::string& name, int64_t in, int64_t out) {
@@ -260,23 +282,6 @@ class Cstp final : public Objective {
     const at::Tensor places = (queue_next_ + at::arange(rows, queue_next_.options())).remainder(options_.queue_size);
     queue_.index_copy_(0, places, keys.narrow(0, 0, rows));
     queue_next_.add_(rows).remainder_(options_.queue_size);
-  }
-
-  /// Rows: spatial, temporal, rate, turns of clip 1, turns of clip 2; one transfer. [5,B]
-  static at::Tensor labels(const ViewBatch& batch) {
-    const int64_t videos = batch.videos();
-    const at::Tensor host = at::empty({5, videos}, at::kLong);
-    auto rows = host.accessor<int64_t, 2>();
-    for (int64_t b = 0; b < videos; ++b) {
-      const auto& overlap = batch.plans[static_cast<size_t>(b)].overlap;
-      check(overlap.has_value(), "cstp: a plan without overlap labels");
-      rows[0][b] = overlap->spatial;
-      rows[1][b] = overlap->temporal;
-      rows[2][b] = overlap->rate;
-      rows[3][b] = overlap->turns[0];
-      rows[4][b] = overlap->turns[1];
-    }
-    return host.to(batch.views.device(), /*non_blocking=*/true);
   }
 
   CstpOptions options_;

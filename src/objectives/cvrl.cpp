@@ -106,6 +106,7 @@ class Cvrl final : public Objective {
   }
 
   std::shared_ptr<Backbone> backbone() const override { return backbone_; }
+  bool capturable() const override { return true; }
 
  private:
   CvrlOptions options_;

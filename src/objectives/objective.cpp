@@ -61,6 +61,8 @@ void ClipOptions::bind(Fields& f) {
   f.flag("square", square, "squeeze whole frames to a square before cropping, so that their shape tells nothing");
 }
 
+at::Tensor Objective::plan_labels(const ViewBatch&) const { return {}; }
+
 LossTerms Objective::loss(const ViewBatch& batch) {
   const std::shared_ptr<Backbone> network = backbone();
   BackbonePass pass(*network, batch.views, batch.videos(), passing());

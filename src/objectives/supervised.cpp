@@ -136,6 +136,7 @@ class Supervised final : public Classifier {
 
   Passing passing() const override { return {.gradient = !options_.freeze}; }
   std::shared_ptr<Backbone> backbone() const override { return backbone_; }
+  bool capturable() const override { return true; }
 
  private:
   /// [N,D] -> [N,K]

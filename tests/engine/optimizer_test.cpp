@@ -1,6 +1,7 @@
 #include "cstp/engine/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 #include <torch/torch.h>
 
 #include <cmath>
@@ -96,9 +97,12 @@ struct Problem {
   at::Tensor loss() const { return (torch::linear(inputs, weight, bias) - targets).square().mean(); }
 };
 
-void expect_same_course(const OptimizerOptions& options, torch::optim::Optimizer& theirs, Problem& reference) {
+using Fusing = Optimizer::Fusing;
+
+void expect_same_course(const OptimizerOptions& options, torch::optim::Optimizer& theirs, Problem& reference,
+                        Fusing fusing) {
   Problem mine;
-  Optimizer optimizer({{"weight", mine.weight}, {"bias", mine.bias}}, options);
+  Optimizer optimizer({{"weight", mine.weight}, {"bias", mine.bias}}, options, fusing);
   for (int step = 0; step < 25; ++step) {
     optimizer.zero_grad();
     mine.loss().backward();
@@ -112,14 +116,15 @@ void expect_same_course(const OptimizerOptions& options, torch::optim::Optimizer
 }
 
 TEST(Optimizer, SgdIsTorchsSgd) {
-  for (const bool nesterov : {false, true}) {
+  for (const auto& [nesterov, fusing] :
+       {std::pair{false, Fusing::off}, {true, Fusing::off}, {false, Fusing::on}, {true, Fusing::on}}) {
     Problem reference;
     torch::optim::SGD theirs({reference.weight, reference.bias},
                              torch::optim::SGDOptions(0.05).momentum(0.9).weight_decay(0.01).nesterov(nesterov));
     OptimizerOptions options;
     options.weight_decay = 0.01;
     options.nesterov = nesterov;
-    expect_same_course(options, theirs, reference);
+    expect_same_course(options, theirs, reference, fusing);
   }
 }
 
@@ -140,13 +145,117 @@ TEST(Optimizer, SgdMultipliesTheRateOutsideTheVelocity) {  // CVRL's framework h
 }
 
 TEST(Optimizer, AdamwIsTorchsAdamw) {
-  Problem reference;
-  torch::optim::AdamW theirs({reference.weight, reference.bias},
-                             torch::optim::AdamWOptions(0.05).weight_decay(0.01).betas({0.9, 0.999}).eps(1e-8));
-  OptimizerOptions options;
-  options.name = "adamw";
-  options.weight_decay = 0.01;
-  expect_same_course(options, theirs, reference);
+  for (const Fusing fusing : {Fusing::off, Fusing::on}) {
+    Problem reference;
+    torch::optim::AdamW theirs({reference.weight, reference.bias},
+                               torch::optim::AdamWOptions(0.05).weight_decay(0.01).betas({0.9, 0.999}).eps(1e-8));
+    OptimizerOptions options;
+    options.name = "adamw";
+    options.weight_decay = 0.01;
+    expect_same_course(options, theirs, reference, fusing);
+  }
+}
+
+/// Parameters of several shapes and memory orders after some steps, and the last gradient norm.
+std::pair<std::vector<at::Tensor>, double> course_of(const OptimizerOptions& options, Fusing fusing,
+                                                     c10::Device device = c10::kCPU) {
+  torch::manual_seed(5);
+  Optimizer::Named parameters;
+  const auto add = [&](const char* name, const std::vector<int64_t>& shape) {
+    at::Tensor value = torch::randn(shape);
+    if (shape.size() == 5) value = value.contiguous(at::MemoryFormat::ChannelsLast3d);
+    parameters.emplace_back(name, value.to(device).requires_grad_());
+  };
+  add("conv.weight", {6, 4, 3, 3, 3});
+  add("point.weight", {6, 4, 1, 1, 1});  // more than one set of strides says the same
+  add("norm.weight", {6});
+  add("norm.bias", {6});
+  add("head.weight", {3, 6});
+  add("unused.weight", {2, 2});
+  Optimizer optimizer(parameters, options, fusing);
+  EXPECT_EQ(optimizer.fused(), fusing == Fusing::on || (fusing == Fusing::automatic && device.is_cuda()));
+  double norm = 0;
+  for (int step = 0; step < 4; ++step) {
+    optimizer.zero_grad();
+    for (auto& [name, parameter] : parameters) {
+      if (name != "unused.weight") parameter.mutable_grad() = torch::randn(parameter.sizes()).to(device);
+    }
+    norm = optimizer.step(0.1 / (1 + step)).item<double>();
+  }
+  std::vector<at::Tensor> values;
+  for (const auto& [name, parameter] : parameters) values.push_back(parameter.detach().cpu());
+  return {values, norm};
+}
+
+std::vector<OptimizerOptions> some_rules() {
+  std::vector<OptimizerOptions> rules;
+  for (const char* name : {"sgd", "adamw", "lars"}) {
+    for (const double clip : {0.0, 2.0}) {
+      for (const bool decay_norms : {true, false}) {
+        rules.push_back({.name = name,
+                         .nesterov = clip > 0 && std::string(name) == "sgd",
+                         .weight_decay = 0.05,
+                         .decay_norms = decay_norms,
+                         .clip_norm = clip,
+                         .bias_lr = decay_norms ? 1.0 : 2.0,
+                         .trust = 0.02});
+      }
+    }
+  }
+  return rules;
+}
+
+TEST(Optimizer, FusesUpdatesWithoutChangingThem) {
+  for (const OptimizerOptions& rule : some_rules()) {
+    SCOPED_TRACE(testing::Message() << rule.name << ", clip " << rule.clip_norm << ", bias " << rule.bias_lr);
+    const auto [apart, norm] = course_of(rule, Fusing::off);
+    const auto [fused, same_norm] = course_of(rule, Fusing::on);
+    EXPECT_NEAR(norm, same_norm, 1e-5);
+    for (size_t k = 0; k < apart.size(); ++k) EXPECT_TRUE(torch::allclose(apart[k], fused[k], 1e-5, 1e-6)) << k;
+  }
+}
+
+TEST(Optimizer, LarsTakesStepsInProportionToTheWeight) {
+  for (const Fusing fusing : {Fusing::off, Fusing::on}) {
+    at::Tensor weight = torch::tensor({{3.0F, 0.0F}, {0.0F, 4.0F}}).requires_grad_();  // length 5
+    at::Tensor gamma = torch::tensor({1.0F, 1.0F}).requires_grad_();
+    Optimizer optimizer({{"weight", weight}, {"gamma", gamma}},
+                        {.name = "lars", .momentum = 0.5, .weight_decay = 0.1, .decay_norms = false, .trust = 0.01},
+                        fusing);
+    double velocity = 0, moved = 0;
+    for (const double lr : {1.0, 2.0}) {
+      const double w = weight[0][0].item<double>(), other = weight[1][1].item<double>();
+      const double length = std::sqrt(w * w + other * other);
+      weight.mutable_grad() = torch::tensor({{2.0F, 0.0F}, {0.0F, 0.0F}});
+      gamma.mutable_grad() = torch::tensor({1.0F, 0.0F});
+      optimizer.step(lr);
+      const double ratio = 0.01 * length / (2 + 0.1 * length);
+      velocity = 0.5 * velocity + ratio * (2 + 0.1 * w);
+      moved += lr * velocity;
+      EXPECT_NEAR(weight[0][0].item<double>(), 3 - moved, 1e-5);
+    }
+    EXPECT_NEAR(gamma[0].item<double>(), 1 - 1.0 - 2 * 1.5, 1e-6);  // plain momentum, not decayed
+    EXPECT_EQ(gamma[1].item<float>(), 1);
+  }
+}
+
+TEST(Optimizer, LarsLeavesAWeightOfZerosToItsGradient) {
+  at::Tensor weight = torch::zeros({2, 2}).requires_grad_();
+  weight.mutable_grad() = torch::ones({2, 2});
+  Optimizer optimizer({{"weight", weight}}, {.name = "lars", .weight_decay = 0.1});
+  optimizer.step(0.5);
+  EXPECT_TRUE(torch::equal(weight.detach(), torch::full({2, 2}, -0.5F)));
+}
+
+TEST(CudaOptimizer, TakesTheCoursesOfTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU here";
+  for (const OptimizerOptions& rule : some_rules()) {
+    SCOPED_TRACE(testing::Message() << rule.name << ", clip " << rule.clip_norm);
+    const auto [cpu, norm] = course_of(rule, Fusing::off);
+    const auto [gpu, same_norm] = course_of(rule, Fusing::automatic, c10::Device(c10::kCUDA, 0));
+    EXPECT_NEAR(norm, same_norm, 1e-4);
+    for (size_t k = 0; k < cpu.size(); ++k) EXPECT_TRUE(torch::allclose(cpu[k], gpu[k], 1e-4, 1e-5)) << k;
+  }
 }
 
 TEST(Optimizer, ClipsTheGlobalNorm) {

@@ -219,6 +219,17 @@ TEST(CstpLoss, ReadsOverlapsFromBothClipsInOrder) {
   EXPECT_NE(part_of(objective->loss(batch), "spatial"), there);
 }
 
+TEST(CstpLoss, TakesLabelsThatWereReadOffThePlansBefore) {  // as a step that is recorded as a CUDA graph must
+  const auto objective = made_objective("{name: cstp, projector_hidden: 32}", small_parts("r2plus1d10"));
+  ViewBatch batch = with_labels(made_batch(*objective), {.spatial = 1, .rate = 2, .turns = {0, 3}});
+  ASSERT_TRUE(objective->capturable());
+  objective->eval();
+  const at::Tensor expected = objective->loss(batch).total;
+  batch.plan_labels = objective->plan_labels(batch);
+  for (SamplePlan& plan : batch.plans) plan.overlap.reset();  // nobody may look there any more
+  EXPECT_TRUE(torch::equal(objective->loss(batch).total, expected));
+}
+
 TEST(CstpTarget, StartsAsACopyInCleanAndApartInReleased) {
   const auto same = [](const Objective& o) {
     return torch::equal(tensor_of(o, "backbone.stem.0.weight"), tensor_of(o, "twin.backbone.stem.0.weight"));

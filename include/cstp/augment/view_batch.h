@@ -15,6 +15,7 @@ struct ViewBatch {
   at::Tensor labels;              ///< [B] int64 class labels on the device, -1 where unknown
   at::Tensor targets;             ///< [V*B,W] f32 on the device, rows as of views; undefined where nobody annotates
   std::vector<int64_t> records;   ///< B indices into the data set
+  at::Tensor plan_labels;         ///< Objective::plan_labels() on the device, where it was asked for beforehand
   int64_t videos() const { return static_cast<int64_t>(plans.size()); }
 };
 

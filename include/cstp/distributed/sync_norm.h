@@ -43,9 +43,13 @@ TORCH_MODULE(Norm1d);
 class Norm3dImpl : public torch::nn::BatchNorm3dImpl, public SyncedNorm {
  public:
   explicit Norm3dImpl(const torch::nn::BatchNormOptions& wanted) : BatchNorm3dImpl(wanted) {}
+  /// @param x [N,C,T,H,W]; may have more channels than the norm: padding, all zero, and so in the output
   at::Tensor forward(const at::Tensor& x);
   /// relu(forward(x) + addend). @param addend as x, or undefined
   at::Tensor relu(const at::Tensor& x, const at::Tensor& addend = {});
+
+ private:
+  at::Tensor forward_padded(const at::Tensor& x);
 };
 TORCH_MODULE(Norm3d);
 

@@ -12,7 +12,9 @@
 
 namespace cstp {
 
-/// @param wanted auto | cpu | cuda. @param local_rank which of the GPUs; it becomes the process's current one
+/// @param wanted auto | cpu | cuda. @param local_rank which of the GPUs; it becomes the process's current one, and
+/// LibTorch is set up for it: cuDNN times its algorithms once for every shape (shapes are fixed). f32 convolutions may
+/// use TF32, the tensor cores' 10-bit mantissas, as LibTorch has it; products of heads and losses may not.
 /// @throws DeviceError if a GPU is wanted and none is usable, or there are fewer than ranks on this machine
 c10::Device select_device(const std::string& wanted, int64_t local_rank = 0);
 
@@ -24,7 +26,22 @@ World form_world(const std::string& wanted);
 /// say.
 std::string device_name(c10::Device device);
 
-/// Runs `body` under bf16 autocast on the device where `bf16`, else as it is.
+/// Refuses a cuDNN whose bf16 convolutions over clips are wrong. @param version as cuDNN tells it: 91900 is 9.19.0
+/// @throws DeviceError with the reason
+void require_sound_cudnn(int64_t version);
+/// Whether that cuDNN's TF32 convolutions over clips are right. Where they are not, f32 convolutions are f32.
+bool has_sound_tf32(int64_t version);
+
+/// Most bytes that tensors held, and that LibTorch held of the GPU's memory, since the process began.
+struct GpuMemory {
+  int64_t peak_allocated = 0, peak_reserved = 0;
+  /// JSON members for metrics.jsonl
+  std::string json() const;
+};
+GpuMemory gpu_memory(c10::Device device);
+
+/// Runs `body` under bf16 autocast on the device where `bf16`, else as it is. On a GPU under bf16, the first call
+/// checks cuDNN. @throws DeviceError
 void with_precision(bool bf16, c10::Device device, const std::function<void()>& body);
 
 /// Intra-op threads of this process; 0 = OMP_NUM_THREADS where that is a number, else the cores, shared by the ranks of

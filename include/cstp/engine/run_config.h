@@ -21,6 +21,7 @@ struct TrainOptions {
   std::string device = "auto";    ///< auto | cpu | cuda
   bool channels_last = true;      ///< memory order of weights and activations
   int64_t threads = 0;  ///< intra-op threads a rank, 0 = cores; recorded in the checkpoint (bits depend on it)
+  std::string cuda_graph = "auto";  ///< auto | on | off: a step is recorded once and replayed; see graphed_step.h
   std::string sync_norm = "auto";  ///< auto: batch norms see the batches of all ranks | off: each its own rank's
   int64_t max_steps = 0;           ///< stops early, the schedule keeps its length; 0 = no
   int64_t log_every = 20;

@@ -19,8 +19,21 @@ class Fields;
 struct ModelOptions {
   std::string name = "r2plus1d10";  ///< a row of backbones()
   double width = 1.0;  ///< multiplies every channel count (rounded to a multiple of 8, at least 8, unless 1)
+  std::string pad_channels = "auto";  ///< auto (on a GPU) | on | off; see ComputeForm
+  std::string conv2d_views = "auto";  ///< auto (on a GPU) | on | off
   void bind(Fields& f);
 };
+
+/// How convolutions are computed: results differ by rounding, weights and checkpoints do not. `automatic` is on for
+/// clips on a GPU, off on a CPU.
+enum class Choice { automatic, on, off };
+struct ComputeForm {
+  Choice pad_channels = Choice::automatic;  ///< 45 or 230 channels between the halves of a factorised convolution are
+                                            ///< computed as 48 or 232, which tensor cores can take
+  Choice conv2d_views = Choice::automatic;  ///< 1 x k x k convolutions run as k x k ones over all frames
+};
+/// For every convolution below.
+void compute_as(const torch::nn::Module& module, const ComputeForm& form);
 
 /// What a network needs of a clip.
 struct SmallestClip {

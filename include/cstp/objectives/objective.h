@@ -69,6 +69,12 @@ class Objective : public torch::nn::Module {
   virtual LossTerms loss_of(const ViewBatch& batch, BackbonePass& pass) = 0;
   /// How loss() runs the backbone.
   virtual Passing passing() const { return {}; }
+  /// What loss_of() reads off the plans, as one tensor on the host; undefined: nothing. It takes batch.plan_labels
+  /// where that is defined.
+  virtual at::Tensor plan_labels(const ViewBatch& batch) const;
+  /// Whether loss_of() and after_step(), with plan_labels at hand, neither read a value from the device nor compute
+  /// with one that changes on the host: then a step may be recorded as a CUDA graph.
+  virtual bool capturable() const { return false; }
   /// After the optimizer's step (momentum targets may also update before the forward pass, inside loss_of()).
   virtual void after_step() {}
   /// The backbone that downstream tasks take; registered as "backbone".

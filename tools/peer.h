@@ -1,0 +1,102 @@
+/// A rival in a process of its own that stays, and what a turn costs: benchmarks alternate with it.
+#pragma once
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cstp/core/error.h"
+#include "cstp/core/text.h"
+
+namespace cstp {
+
+struct Cost {
+  double wall = 0, cpu = 0;  // seconds
+};
+
+/// A process that answers a line with a line. @param needs what its Python must have, for errors
+class Peer {
+ public:
+  Peer(const std::vector<std::string>& command, std::string needs) : needs_(std::move(needs)) {
+    std::array<int, 2> to{}, from{};
+    if (::pipe(to.data()) != 0 || ::pipe(from.data()) != 0) throw DataError("the peer's pipes could not be made");
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::dup2(to[0], STDIN_FILENO);
+      ::dup2(from[1], STDOUT_FILENO);
+      for (const int end : {to[0], to[1], from[0], from[1]}) ::close(end);
+      std::vector<char*> arguments;
+      for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
+      arguments.push_back(nullptr);
+      ::execvp(arguments[0], arguments.data());
+      ::_exit(127);
+    }
+    ::close(to[0]);
+    ::close(from[1]);
+    to_ = ::fdopen(to[1], "w");
+    from_ = ::fdopen(from[0], "r");
+  }
+  ~Peer() {
+    std::fclose(to_);  // ends its loop
+    std::fclose(from_);
+    ::waitpid(child_, nullptr, 0);
+  }
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+
+  /// @return what follows "ok"
+  std::string ask(const std::string& line) {
+    std::fputs((line + "\n").c_str(), to_);
+    std::fflush(to_);
+    std::string answer;
+    for (int c = std::fgetc(from_); c != EOF && c != '\n'; c = std::fgetc(from_)) answer += static_cast<char>(c);
+    if (!answer.starts_with("ok")) {
+      throw DataError(
+          cat("the peer did not answer '", line, "' (it said '", answer, "'); does its Python have ", needs_, "?"));
+    }
+    return answer.substr(std::min<size_t>(3, answer.size()));
+  }
+
+ private:
+  std::string needs_;
+  pid_t child_ = 0;
+  std::FILE* to_ = nullptr;
+  std::FILE* from_ = nullptr;
+};
+
+inline double cpu_seconds() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  const auto seconds = [](timeval t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+inline Cost cost_of(const std::function<void()>& work) {
+  const double cpu = cpu_seconds();
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu_seconds() - cpu};
+}
+
+struct Times {
+  std::vector<double> wall, cpu;
+  void add(Cost cost) {
+    wall.push_back(cost.wall);
+    cpu.push_back(cost.cpu);
+  }
+};
+inline double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+inline double least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+
+}  // namespace cstp
