@@ -2,28 +2,31 @@
 # Our speed beside everybody else's, measured in turn in one session; prints ratios. Each rival runs in an environment of its
 # own (.venv-bench), over the same lists, which are made here.
 #
-# usage: scripts/benchmark.sh [loader|pack|augment|retrieval]... [--json FILE] [--rounds N] [--out DIR]
+# usage: scripts/benchmark.sh [loader|pack|augment|step|retrieval]... [--json FILE] [--rounds N] [--out DIR]
 #   loader     two clips of 16 frames out of a video file, cropped and resized; rivals: torchcodec, decord, PyAV, OpenCV
 #   pack       the same out of packed data (cstp data pack), beside rivals on the originals and on the packed files
 #   augment    decoded frames to views: crop, resize, colours; rivals: torchvision v2, OpenCV
+#   step       a training step of R(2+1)D-18, f32 and bf16; rivals: PyTorch eager, channels-last, torch.compile
 #   retrieval  exact nearest neighbours of 100,000 embeddings; rival: faiss-cpu
+#   --device cpu (default) or cuda, of the step
 #   --rounds times that everybody has a turn; default: 5. Medians over rounds are printed, ratios are taken within a round.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/versions.sh
 
-parts=() json= rounds=5 out=runs/benchmark
+parts=() json= rounds=5 out=runs/benchmark device=cpu
 while [ $# -gt 0 ]; do
   case $1 in
-    loader | pack | augment | retrieval) parts+=("$1") ;;
+    loader | pack | augment | step | retrieval) parts+=("$1") ;;
     --json) json=$2; shift ;;
+    --device) device=$2; shift ;;
     --rounds) rounds=$2; shift ;;
     --out) out=$2; shift ;;
-    *) sed -n '2,11p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,13p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(loader pack augment retrieval)
+[ ${#parts[@]} -gt 0 ] || parts=(loader pack augment step retrieval)
 mkdir -p "$out"
 
 scripts/install_dependencies.sh --bench
@@ -121,6 +124,19 @@ bench_augment() {
   scripts/build.sh release bench_augment
   mkdir -p "$out/augment"
   build/bench_augment "$out/augment" --rounds "$rounds" --json "$out/augment.json" --peer "$python tools/peers/augment.py"
+}
+
+bench_step() {
+  scripts/build.sh release bench_step
+  local precision batch=2 variants=(eager channels_last compile)
+  [ "$device" = cpu ] || { batch=32; variants+=(max_autotune); }
+  : > "$out/step.jsonl"
+  for precision in f32 bf16; do
+    build/bench_step --device "$device" --precision $precision --batch $batch --steps 1 --rounds "$rounds" --variants "${variants[@]}" \
+      --peer $python tools/peers/step.py >> "$out/step.jsonl"
+    echo "step, $precision: done"
+  done
+  $python tools/peers/summary.py step -- "$out/step.jsonl" > "$out/step.json"
 }
 
 bench_retrieval() {

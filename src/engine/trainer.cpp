@@ -91,20 +91,21 @@ void draw_bar(const std::string& name, int64_t step, int64_t first_step, int64_t
 class FixedBatch {
  public:
   const ViewBatch& take(const ViewBatch& batch, const at::Tensor& plan_labels) {
-    keep(fixed_.views, batch.views);
-    keep(fixed_.labels, batch.labels);
-    keep(fixed_.targets, batch.targets);
-    keep(fixed_.plan_labels, plan_labels.defined() ? plan_labels.to(batch.views.device()) : plan_labels);
+    const c10::Device device = batch.views.device();
+    keep(fixed_.views, batch.views, device);
+    keep(fixed_.labels, batch.labels, device);
+    keep(fixed_.targets, batch.targets, device);
+    keep(fixed_.plan_labels, plan_labels, device);
     fixed_.plans = batch.plans;
     fixed_.records = batch.records;
     return fixed_;
   }
 
  private:
-  static void keep(at::Tensor& home, const at::Tensor& now) {
+  static void keep(at::Tensor& home, const at::Tensor& now, c10::Device device) {
     if (!now.defined()) return;
     if (!home.defined()) {
-      home = now.clone();
+      home = now.to(device, /*non_blocking=*/true, /*copy=*/true);
     } else {
       check(home.sizes() == now.sizes(), "FixedBatch: batches of one run differ in shape");
       home.copy_(now, /*non_blocking=*/true);

@@ -206,7 +206,8 @@ class Cstp final : public Objective {
   at::Tensor plan_labels(const ViewBatch& batch) const override {
     if (!options_.has_labels()) return {};
     const int64_t videos = batch.videos();
-    at::Tensor host = at::empty({5, videos}, at::kLong);
+    // Pinned where it goes to a GPU: nobody waits for the copy.
+    at::Tensor host = at::empty({5, videos}, at::TensorOptions(at::kLong).pinned_memory(batch.views.is_cuda()));
     auto rows = host.accessor<int64_t, 2>();
     for (int64_t b = 0; b < videos; ++b) {
       const auto& overlap = batch.plans[static_cast<size_t>(b)].overlap;

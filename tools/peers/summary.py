@@ -2,6 +2,7 @@
 
 usage: summary.py loader [--views FOLDER]... -- ROUNDS.jsonl...   one JSON document on stdout
        summary.py pack -- ROUNDS.jsonl...                         the same; sets: original, packed, intra
+       summary.py step -- LINES.jsonl                             the same; lines of bench_step, f32 and bf16
        summary.py print [--json FILE] -- PART.json...             tables on stdout
 A ratio is ours over theirs within a round, so that a slow spell of the machine hits both; the median over rounds counts.
 """
@@ -73,6 +74,30 @@ def pack(rounds):
             "ratio_limit_intra": over(rounds["intra"], DECODING, LIMIT), "intra_over_packed": over({"i": rounds["intra"][OURS], "p": ours}, "i", "p")}
 
 
+def step(lines):
+    """A step of ours against PyTorch's: by CPU seconds on a CPU, which other work disturbs less, else by wall time."""
+    rows, out = [], {}
+    for line in lines:
+        if line["kind"] == "machine":
+            machine = line
+            continue
+        ours = line["who"] == "ours"
+        ratio = None if ours else line["ratio_cpu" if line["device"] == "cpu" else "ratio_wall"]
+        rows.append({"precision": line["precision"], "who": "cstp" if ours else line["variant"],
+                     "seconds": line["seconds_median"], "cpu_seconds": line["cpu_seconds_median"], "ours_over_it": ratio,
+                     "gemm_fraction": line["gemm_fraction"], "peak_mb": line["peak_bytes"] / 1e6})
+        precision = line["precision"]
+        if ours:
+            out["gemm_fraction_" + precision] = line["gemm_fraction"]
+            out["gemm_gflops_" + precision] = machine["gemm_flops_per_second"] / 1e9
+            continue
+        if line["variant"] == "eager":
+            out["ratio_eager_" + precision] = ratio
+        key = "ratio_best_python_" + precision
+        out[key] = min(ratio, out.get(key, ratio))
+    return {"rows": rows} | out
+
+
 def read_rounds(files):
     rounds = collections.defaultdict(lambda: collections.defaultdict(dict))
     for name in files:
@@ -101,13 +126,17 @@ def show(name, part):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["loader", "pack", "print"])
+    parser.add_argument("action", choices=["loader", "pack", "step", "print"])
     parser.add_argument("--views", nargs="*", default=[])
     parser.add_argument("--json", default="")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
     if options.action == "loader":
         print(json.dumps(loader(read_rounds(options.files), options.views), indent=1))
+        return
+    if options.action == "step":
+        lines = [json.loads(line) for name in options.files for line in open(name, encoding="utf-8")]
+        print(json.dumps(step(lines), indent=1))
         return
     if options.action == "pack":
         print(json.dumps(pack(read_rounds(options.files)), indent=1))
