@@ -153,6 +153,8 @@ void spin_less(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cstp::restart_tuned(argv);  // as the program does
+  cstp::keep_freed_memory();
   spin_less(argv);
   CLI::App app("bench_retrieval: exact nearest neighbours against faiss-cpu");
   Setup setup;

@@ -45,9 +45,7 @@ void wait_for(c10::Device device) {
 /// Most memory held so far: of tensors on a GPU, else of the whole process.
 int64_t peak_bytes(c10::Device device) {
   if (device.is_cuda()) return gpu_memory(device).peak_allocated;
-  rusage use{};
-  ::getrusage(RUSAGE_SELF, &use);
-  return int64_t{1024} * use.ru_maxrss;
+  return peak_memory_bytes();
 }
 
 /// What the machine can do at best, by the simplest work there is.
@@ -261,6 +259,8 @@ void run(Setup setup) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cstp::restart_tuned(argv);  // as the program does
+  cstp::keep_freed_memory();
   CLI::App app("bench_step: a training step beside PyTorch's");
   Setup setup;
   app.add_option("--device", setup.device)->check(CLI::IsMember({"cpu", "cuda"}));

@@ -1,6 +1,5 @@
 /// A rival in a process of its own that stays, and what a turn costs: benchmarks alternate with it.
 #pragma once
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "cstp/core/error.h"
+#include "cstp/core/process.h"
 #include "cstp/core/text.h"
 
 namespace cstp {
@@ -35,6 +35,7 @@ class Peer {
       std::vector<char*> arguments;
       for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
       arguments.push_back(nullptr);
+      unset_tuning();
       ::execvp(arguments[0], arguments.data());
       ::_exit(127);
     }
@@ -70,13 +71,6 @@ class Peer {
   std::FILE* to_ = nullptr;
   std::FILE* from_ = nullptr;
 };
-
-inline double cpu_seconds() {
-  rusage use{};
-  ::getrusage(RUSAGE_SELF, &use);
-  const auto seconds = [](timeval t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
-  return seconds(use.ru_utime) + seconds(use.ru_stime);
-}
 
 inline Cost cost_of(const std::function<void()>& work) {
   const double cpu = cpu_seconds();

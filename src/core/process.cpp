@@ -1,6 +1,11 @@
 #include "cstp/core/process.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -8,6 +13,9 @@
 
 namespace cstp {
 namespace {
+
+constexpr const char* kSpinning = "GOMP_SPINCOUNT";
+constexpr const char* kPages = "GLIBC_TUNABLES";
 
 rusage usage_now() {
   rusage usage{};
@@ -29,6 +37,21 @@ void keep_freed_memory() {
   constexpr int kNever = 2147483647;
   mallopt(M_TRIM_THRESHOLD, kNever);
 #endif
+}
+
+void restart_tuned(char** argv) {
+  if (std::getenv(kSpinning) != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  std::error_code error;
+  const auto program =
+      std::filesystem::read_symlink("/proc/self/exe", error);  // by its path: it is listed under its name
+  ::setenv(kSpinning, "30000", 1);
+  ::setenv(kPages, "glibc.malloc.hugetlb=1", 0);
+  if (!error) ::execv(program.c_str(), argv);
+}
+
+void unset_tuning() {
+  ::unsetenv(kSpinning);
+  ::unsetenv(kPages);
 }
 
 double cpu_seconds() {
