@@ -1,7 +1,8 @@
-// src/distributed/norm_cuda.cu: the batch norm's blocks (norm_kernels.h) on a GPU.
+// src/distributed/norm_cuda.cu: the batch norm's blocks (norm_forward_blocks.h, norm_backward_blocks.h) on a GPU.
 #include <cuda_runtime_api.h>
 
-#include "norm_kernels.h"
+#include "norm_backward_blocks.h"
+#include "norm_forward_blocks.h"
 
 namespace cstp {
 namespace {

@@ -7,7 +7,8 @@
 #include <limits>
 #include <vector>
 
-#include "norm_kernels.h"
+#include "norm_backward_blocks.h"
+#include "norm_forward_blocks.h"
 
 namespace cstp {
 
