@@ -122,8 +122,7 @@ bench_pack() {
 
 bench_augment() {
   scripts/build.sh release bench_augment
-  mkdir -p "$out/augment"
-  build/bench_augment "$out/augment" --rounds "$rounds" --json "$out/augment.json" --peer "$python tools/peers/augment.py"
+  build/bench_augment "$out/augment" --rounds "$rounds" --json "$out/augment.json" --peer $python tools/peers/augment.py
 }
 
 bench_step() {
@@ -141,7 +140,7 @@ bench_step() {
 
 bench_retrieval() {
   scripts/build.sh release bench_retrieval
-  build/bench_retrieval --rounds "$rounds" --json "$out/retrieval.json" --peer "$python tools/peers/retrieval.py"
+  build/bench_retrieval --rounds "$rounds" --json "$out/retrieval.json" --peer $python tools/peers/retrieval.py
 }
 
 for part in "${parts[@]}"; do "bench_$part"; done

@@ -1,4 +1,4 @@
-// bench_augment FOLDER [--rounds N] [--json FILE] [--case TEXT] [--peer COMMAND]: the renderer against OpenCV and,
+// bench_augment FOLDER [--rounds N] [--json FILE] [--case TEXT] [--peer COMMAND...]: the renderer against OpenCV and,
 // through COMMAND (`python tools/peers/augment.py`), against torchvision and OpenCV's Python wheel, on the same made
 // frames and the same drawn plans.
 //
@@ -7,17 +7,13 @@
 // rival's own rule where libraries mean different things by an operation (augment_reference.h). OpenCV and this
 // renderer start from the decoder's 4:2:0 planes; torchvision, which has no such conversion, from RGB that OpenCV made
 // and nobody pays for. FOLDER receives frames, plans and the peer's views.
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
+#include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -30,96 +26,19 @@
 #include "augment_opencv.h"
 #include "augment_reference.h"
 #include "cstp/core/error.h"
+#include "cstp/core/process.h"
 #include "cstp/core/text.h"
+#include "peer.h"
+#include "run_tool.h"
 
 namespace {
 
 using namespace cstp;
 
 struct Options {
-  std::string folder, json, peer, only;
+  std::string folder, json, only;
+  std::vector<std::string> peer;
   int rounds = 9;
-};
-
-Options parsed(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const auto value = [&]() -> std::string {
-      if (i + 1 == argc) throw UsageError(cat(word, " wants a value"));
-      return argv[++i];
-    };
-    if (word == "--rounds") {
-      options.rounds = std::max(1, std::stoi(value()));
-    } else if (word == "--json") {
-      options.json = value();
-    } else if (word == "--peer") {
-      options.peer = value();
-    } else if (word == "--case") {
-      options.only = value();
-    } else if (word.starts_with("--") || !options.folder.empty()) {
-      throw UsageError(
-          cat("'", word,
-              "' is not known; usage: bench_augment FOLDER [--rounds N] [--json FILE] [--case TEXT] [--peer COMMAND]"));
-    } else {
-      options.folder = word;
-    }
-  }
-  if (options.folder.empty()) throw UsageError("bench_augment wants a folder for frames, plans and the peer's views");
-  return options;
-}
-
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-/// A program that answers a line with a line.
-class Peer {
- public:
-  explicit Peer(const std::string& command) {
-    int to[2], from[2];
-    check(pipe(to) == 0 && pipe(from) == 0, "a pipe to the peer could not be made");
-    child_ = fork();
-    check(child_ >= 0, "the peer could not be started");
-    if (child_ == 0) {
-      dup2(to[0], 0);
-      dup2(from[1], 1);
-      for (const int end : {to[0], to[1], from[0], from[1]}) close(end);
-      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-      _exit(127);
-    }
-    close(to[0]);
-    close(from[1]);
-    to_ = fdopen(to[1], "w");
-    from_ = fdopen(from[0], "r");
-  }
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
-  ~Peer() {
-    fclose(to_);
-    fclose(from_);
-    waitpid(child_, nullptr, 0);
-  }
-
-  std::string ask(const std::string& line) {
-    fprintf(to_, "%s\n", line.c_str());
-    fflush(to_);
-    return answer();
-  }
-  std::string answer() {
-    char line[4096];
-    if (fgets(line, sizeof line, from_) == nullptr)
-      throw DataError("the peer ended before its work did; see its message above");
-    std::string text = line;
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    return text;
-  }
-
- private:
-  pid_t child_ = 0;
-  FILE *to_ = nullptr, *from_ = nullptr;
 };
 
 /// One way to render a case.
@@ -218,9 +137,12 @@ void run(const Options& options) {
   std::unique_ptr<Peer> peer;
   std::vector<std::string> peers;
   if (!options.peer.empty()) {
+    std::filesystem::create_directories(options.folder);
     write_cases(cases, options.folder);
-    peer = std::make_unique<Peer>(cat(options.peer, " ", options.folder));
-    std::istringstream names(peer->answer());
+    std::vector<std::string> command = options.peer;
+    command.push_back(options.folder);
+    peer = std::make_unique<Peer>(command, "torchvision and OpenCV");
+    std::istringstream names(peer->ask("names"));
     for (std::string name; names >> name;) peers.push_back(name);
   }
   nlohmann::json rows = nlohmann::json::array();
@@ -262,12 +184,13 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    run(parsed(argc, argv));
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "bench_augment: " << error.what() << "\n";
-    const auto* known = dynamic_cast<const Error*>(&error);
-    return static_cast<int>(known != nullptr ? known->code() : ExitCode::bug);
-  }
+  CLI::App app("bench_augment: the renderer against OpenCV and torchvision");
+  Options options;
+  app.add_option("folder", options.folder, "receives frames, plans and the peer's views")->required();
+  app.add_option("--rounds", options.rounds)->check(CLI::PositiveNumber);
+  app.add_option("--json", options.json, "write the rows and ratio_best_peer here");
+  app.add_option("--case", options.only, "cases whose name holds this");
+  app.add_option("--peer", options.peer, "command of the peer: PYTHON tools/peers/augment.py");
+  CLI11_PARSE(app, argc, argv);
+  return run_tool("bench_augment", [&] { run(options); });
 }

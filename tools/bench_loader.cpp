@@ -26,6 +26,7 @@
 #include "cstp/video/video_reader.h"
 #include "frame_index.h"
 #include "packet_source.h"
+#include "run_tool.h"
 
 namespace cstp {
 namespace {
@@ -248,17 +249,10 @@ int main(int argc, char** argv) {
   app.add_flag("--limit", limit, "libavcodec alone");
   app.add_option("videos", videos);
   CLI11_PARSE(app, argc, argv);
-  try {
-    if (make > 0) {
-      cstp::make_pairs(videos, make, seed);
-      return 0;
-    }
+  return cstp::run_tool("bench_loader", [&] {
+    if (make > 0) return cstp::make_pairs(videos, make, seed);
     const auto pairs = cstp::read_pairs(pairs_file, first, count);
     std::cout << (limit ? cstp::run_limit(pairs) : cstp::run_loader(pairs, threads, repeat, !decode_only, dump)).dump()
               << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "bench_loader: " << error.what() << '\n';
-    return static_cast<int>(cstp::ExitCode::data);
-  }
-  return 0;
+  });
 }

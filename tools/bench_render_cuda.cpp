@@ -10,11 +10,9 @@
 // Needs no files, no FFmpeg and no OpenCV.
 #include <cuda_runtime_api.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -25,19 +23,16 @@
 #include "cstp/augment/render.h"
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
-#include "cstp/sampling/draw.h"
-#include "cstp/sampling/overlap_pair.h"
-#include "cstp/sampling/view_recipe.h"
 #include "render_cuda.h"
+#include "render_cuda_cases.h"
+#include "run_tool.h"
+#include "timing.h"
 #include "view_table.h"
 
 namespace {
 
 using namespace cstp;
 using Json = nlohmann::json;
-
-constexpr int64_t kFrames = 16;
-constexpr uint64_t kSeed = 20;
 
 void must(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw DeviceError(cat(what, ": ", cudaGetErrorString(error)));
@@ -72,105 +67,14 @@ class HostViews final : public PackedViews {
   std::vector<uint8_t> memory_;
 };
 
-struct FrameSize {
-  int64_t width, height;
-};
-
-/// Frames of waves and noise: a renderer does the same for any pixels, so they need only not be all alike.
-Sample made_video(FrameSize size, uint64_t seed) {
-  Sample sample;
-  uint32_t noise = static_cast<uint32_t>(seed * 2654435761U + 1);
-  const int64_t luma = size.width * size.height;
-  const int64_t chroma = (size.width + 1) / 2 * ((size.height + 1) / 2);
-  for (int64_t t = 0; t < kFrames; ++t) {
-    const auto memory = std::make_shared<uint8_t[]>(static_cast<size_t>(luma + 2 * chroma));
-    for (int64_t i = 0; i < luma + 2 * chroma; ++i) {
-      noise = noise * 1664525U + 1013904223U;
-      memory[static_cast<size_t>(i)] = static_cast<uint8_t>(60 + (i / 7 + 3 * t) % 100 + (noise >> 27));
-    }
-    Frame frame{.y_stride = size.width, .uv_stride = (size.width + 1) / 2, .width = size.width, .height = size.height};
-    frame.y = memory.get();
-    frame.u = frame.y + luma;
-    frame.v = frame.u + chroma;
-    sample.frame_numbers.push_back(t);
-    sample.frames.push_back(frame);
-    sample.memory.push_back(memory);
-  }
-  return sample;
-}
-
-using Draw = std::function<void(const VideoInfo&, int64_t size, Rng&, std::vector<ViewPlan>&)>;
-
-void draw_cvrl(const VideoInfo& video, int64_t size, Rng& rng, std::vector<ViewPlan>& views) {
-  for (size_t v = 0; v < views.size(); ++v) draw_recipe_view(video, {}, static_cast<int64_t>(v), size, rng, views[v]);
-}
-void draw_cstp(const VideoInfo& video, int64_t, Rng& rng, std::vector<ViewPlan>& views) {
-  const SamplePlan pair = draw_overlap_pair(video, {}, rng);
-  for (size_t v = 0; v < views.size(); ++v) {
-    const std::vector<int64_t> frames = views[v].frames;
-    views[v] = pair.views[v];
-    views[v].frames = frames;
-    draw_color({}, rng, views[v]);
-  }
-}
-void draw_hdc(const VideoInfo& video, int64_t, Rng& rng, std::vector<ViewPlan>& views) {
-  for (ViewPlan& view : views) {
-    view.crop = draw_crop(video, {}, rng);
-    ClipColorOptions color;
-    color.grey = 0;
-    draw_color(color, rng, view);
-  }
-}
-void draw_sts(const VideoInfo&, int64_t, Rng& rng, std::vector<ViewPlan>& views) {
-  for (ViewPlan& view : views) {
-    const auto x = static_cast<double>(rng.integer(0, 59)), y = static_cast<double>(rng.integer(0, 16));
-    view.crop = {x / 171, y / 128, 112.0 / 171, 112.0 / 128};
-    view.flip = rng.chance(0.5);
-    view.antialias = false;
-  }
-}
-void draw_plain(const VideoInfo& video, int64_t, Rng& rng, std::vector<ViewPlan>& views) {
-  for (ViewPlan& view : views) view.crop = draw_crop(video, {}, rng);
-}
-
-struct Case {
-  const char* name;
-  FrameSize frame;
-  int64_t size;
-  Draw draw;
-};
-const std::vector<Case>& cases() {
-  static const std::vector<Case> all = {{"crop and resize", {340, 256}, 224, draw_plain},
-                                        {"crop and resize", {320, 240}, 112, draw_plain},
-                                        {"cvrl", {340, 256}, 224, draw_cvrl},
-                                        {"cvrl", {320, 240}, 112, draw_cvrl},
-                                        {"cstp", {320, 240}, 112, draw_cstp},
-                                        {"hdc", {320, 240}, 112, draw_hdc},
-                                        {"sts", {320, 240}, 112, draw_sts}};
-  return all;
-}
-
-std::vector<Sample> drawn_batch(const Case& one, int64_t videos) {
-  const VideoInfo info{.frames = 300, .fps = 25, .width = one.frame.width, .height = one.frame.height, .seconds = 12};
-  std::vector<Sample> batch;
-  for (int64_t b = 0; b < videos; ++b) {
-    Sample sample = made_video(one.frame, static_cast<uint64_t>(b));
-    Rng rng(kSeed, static_cast<uint64_t>(b));
-    sample.plan.views.resize(2);
-    for (ViewPlan& view : sample.plan.views) view.frames = sample.frame_numbers;
-    one.draw(info, one.size, rng, sample.plan.views);
-    batch.push_back(std::move(sample));
-  }
-  return batch;
-}
-
 /// Bytes of planes that a view reads.
 double bytes_read(const Sample& sample, const ViewPlan& view, int64_t size) {
   const ViewGeometry g = make_geometry(sample.frames.front(), view, size);
   const auto part = [](const Taps& across, const Taps& down) {
     return static_cast<double>((across.end - across.begin) * (down.end - down.begin));
   };
-  return static_cast<double>(kFrames) * (part(g.luma_across, g.luma_down) + 2 * part(g.chroma_across, g.chroma_down));
+  return static_cast<double>(kRenderFrames) *
+         (part(g.luma_across, g.luma_down) + 2 * part(g.chroma_across, g.chroma_down));
 }
 
 /// A batch on the device, and its launch.
@@ -200,7 +104,7 @@ class DeviceBatch {
     if (error != nullptr) throw DeviceError(cat("rendering: ", error));
   }
   size_t elements() const {
-    return static_cast<size_t>(launch_.view_count) * static_cast<size_t>(kFrames * size_ * size_ * 3);
+    return static_cast<size_t>(launch_.view_count) * static_cast<size_t>(kRenderFrames * size_ * size_ * 3);
   }
   double bytes(ViewType type) const {
     return read_ + static_cast<double>(elements()) * (type == ViewType::bf16 ? 2 : 4);
@@ -244,14 +148,9 @@ class DeviceClock {
   cudaEvent_t begin_ = nullptr, end_ = nullptr;
 };
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
 /// Largest difference to the CPU body over the views of the first video, as a share of the range [-1,1].
 double difference(const std::vector<Sample>& batch, const DeviceBatch& device, int64_t size) {
-  const auto view_values = static_cast<size_t>(kFrames * size * size * 3);
+  const auto view_values = static_cast<size_t>(kRenderFrames * size * size * 3);
   std::vector<float> expected(view_values), found(view_values);
   double largest = 0;
   for (size_t v = 0; v < 2; ++v) {
@@ -270,74 +169,8 @@ struct Options {
   std::string only, plans;
 };
 
-Options parsed(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (i + 1 == argc)
-      throw UsageError(cat("'", word,
-                           "' is not known or wants a value; usage: bench_render_cuda "
-                           "[--videos N] [--rounds N] [--case TEXT] [--plans FILE]"));
-    const std::string value = argv[++i];
-    if (word == "--videos") {
-      options.videos = std::max(1, std::stoi(value));
-    } else if (word == "--rounds") {
-      options.rounds = std::max(1, std::stoi(value));
-    } else if (word == "--case") {
-      options.only = value;
-    } else if (word == "--plans") {
-      options.plans = value;
-    } else {
-      throw UsageError(cat("'", word, "' is not known; known: --videos, --rounds, --case, --plans"));
-    }
-  }
-  return options;
-}
-
-int64_t videos_of(const Case& one, const Options& options) {
-  return options.videos > 0 ? options.videos : one.size > 112 ? 32 : 64;
-}
-
-void write_plans(const Options& options) {
-  Json all = Json::array();
-  const char* ops[] = {"brightness", "contrast", "saturation", "hue"};
-  for (const Case& one : cases()) {
-    if (std::string(one.name) != "cvrl") continue;
-    Json views = Json::array();
-    const auto width = static_cast<double>(one.frame.width), height = static_cast<double>(one.frame.height);
-    for (const Sample& sample : drawn_batch(one, videos_of(one, options))) {
-      for (const ViewPlan& view : sample.plan.views) {
-        Json jitter = Json::array();
-        for (const ColorOp op : view.color.jitter) jitter.push_back(ops[static_cast<size_t>(op)]);
-        views.push_back({{"box",
-                          {std::llround(view.crop.x * width), std::llround(view.crop.y * height),
-                           std::llround(view.crop.w * width), std::llround(view.crop.h * height)}},
-                         {"flip", view.flip},
-                         {"jitter", jitter},
-                         {"brightness", view.color.brightness},
-                         {"contrast", view.color.contrast},
-                         {"saturation", view.color.saturation},
-                         {"hue", view.color.hue},
-                         {"grey", view.color.grey},
-                         {"blur_sigma", view.color.blur_sigma},
-                         {"blur_taps", view.color.blur_taps},
-                         {"solarize", view.color.solarize}});
-      }
-    }
-    all.push_back({{"case", cat(one.name, " ", one.frame.width, "x", one.frame.height, "->", one.size)},
-                   {"width", one.frame.width},
-                   {"height", one.frame.height},
-                   {"size", one.size},
-                   {"frames", kFrames},
-                   {"views", views}});
-  }
-  std::ofstream file(options.plans);
-  file << all.dump(1) << "\n";
-  if (!file.flush()) throw DataError(cat(options.plans, ": cannot be written"));
-}
-
 void run(const Options& options) {
-  if (!options.plans.empty()) write_plans(options);
+  if (!options.plans.empty()) write_plans(options.plans, options.videos);
   int devices = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&devices); error != cudaSuccess || devices == 0) {
     throw DeviceError(cat("no GPU is usable here (", cudaGetErrorString(error), "): nothing was measured"));
@@ -353,10 +186,10 @@ void run(const Options& options) {
   const auto copy = [&] {
     must(cudaMemcpyAsync(to.data(), from.data(), kCopied, cudaMemcpyDeviceToDevice, stream), "copying");
   };
-  for (const Case& one : cases()) {
-    const std::string name = cat(one.name, " ", one.frame.width, "x", one.frame.height, "->", one.size);
+  for (const RenderCase& one : render_cases()) {
+    const std::string name = one.title();
     if (name.find(options.only) == std::string::npos) continue;
-    const std::vector<Sample> batch = drawn_batch(one, videos_of(one, options));
+    const std::vector<Sample> batch = drawn_batch(one, options.videos);
     const DeviceBatch device(batch, one.size);
     for (const ViewType type : {ViewType::f32, ViewType::bf16}) {
       const auto render = [&] { device.render(type, stream); };
@@ -377,7 +210,7 @@ void run(const Options& options) {
                   {"case", name},
                   {"type", type == ViewType::bf16 ? "bf16" : "f32"},
                   {"views", device.launch().view_count},
-                  {"frames", kFrames},
+                  {"frames", kRenderFrames},
                   {"with_contrast", device.launch().contrast_count},
                   {"blurred", device.launch().blurred_count},
                   {"seconds", seconds},
@@ -397,12 +230,13 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    run(parsed(argc, argv));
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << "bench_render_cuda: " << error.what() << "\n";
-    const auto* known = dynamic_cast<const Error*>(&error);
-    return static_cast<int>(known != nullptr ? known->code() : ExitCode::bug);
-  }
+  CLI::App app("bench_render_cuda: the renderer on a GPU beside a copy within its memory");
+  Options options;
+  app.add_option("--videos", options.videos, "of a batch; 0: 64 at 112 pixels, 32 at 224")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--rounds", options.rounds)->check(CLI::PositiveNumber);
+  app.add_option("--case", options.only, "cases whose name holds this");
+  app.add_option("--plans", options.plans, "write the plans that CVRL's case drew here");
+  CLI11_PARSE(app, argc, argv);
+  return run_tool("bench_render_cuda", [&] { run(options); });
 }

@@ -23,6 +23,8 @@
 #include "cstp/core/text.h"
 #include "cstp/engine/neighbours.h"
 #include "peer.h"
+#include "run_tool.h"
+#include "timing.h"
 
 namespace {
 
@@ -143,19 +145,11 @@ void run(const Setup& setup) {
   if (setup.folder.empty()) fs::remove_all(folder);
 }
 
-/// As the program does, for both: waiting threads sleep soon (tools/main.cpp). Read before main, hence the restart.
-void spin_less(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  ::setenv("GOMP_SPINCOUNT", "30000", 1);
-  ::execv("/proc/self/exe", argv);  // where that cannot be done, it goes on as it is
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   cstp::restart_tuned(argv);  // as the program does
   cstp::keep_freed_memory();
-  spin_less(argv);
   CLI::App app("bench_retrieval: exact nearest neighbours against faiss-cpu");
   Setup setup;
   app.add_option("--peer", setup.peer, "command of the peer: PYTHON tools/peers/retrieval.py");
@@ -170,14 +164,5 @@ int main(int argc, char** argv) {
   app.add_option("--folder", setup.folder, "keep the made rows here");
   app.add_option("--json", setup.json, "write the rows and ratio_best_peer here");
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(setup);
-    return 0;
-  } catch (const Error& error) {
-    std::cerr << error.what() << "\n";
-    return static_cast<int>(error.code());
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  return cstp::run_tool("bench_retrieval", [&] { run(setup); });
 }

@@ -22,6 +22,8 @@
 #include "cstp/engine/optimizer.h"
 #include "cstp/models/model_profile.h"
 #include "peer.h"
+#include "run_tool.h"
+#include "timing.h"
 
 namespace {
 
@@ -283,14 +285,5 @@ int main(int argc, char** argv) {
   app.add_option("--variants", setup.variants, "eager, channels_last, compile, max_autotune");
   app.add_option("--folder", setup.folder, "keep what the rivals are given here");
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(setup);
-    return 0;
-  } catch (const Error& error) {
-    std::cerr << error.what() << "\n";
-    return static_cast<int>(error.code());
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  return cstp::run_tool("bench_step", [&] { run(setup); });
 }

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -19,6 +18,7 @@
 
 #include "cstp/core/error.h"
 #include "cstp/core/text.h"
+#include "run_tool.h"
 
 namespace {
 
@@ -264,17 +264,13 @@ void print_set(const fs::path& set) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: evidence_table FOLDER (the --out of scripts/evidence.sh)\n";
-    return static_cast<int>(cstp::ExitCode::usage);
-  }
-  try {
+  return cstp::run_tool("evidence_table", [&] {
+    if (argc != 2) throw cstp::UsageError("usage: evidence_table FOLDER (the --out of scripts/evidence.sh)");
+    if (!fs::is_directory(argv[1])) {
+      throw cstp::DataError(cat(argv[1], ": not a folder; wanted is what scripts/evidence.sh was given as --out"));
+    }
     for (const fs::path& set : folders_in(argv[1], "")) {
       if (set.filename() != "data" && set.filename() != "cost") print_set(set);
     }
-  } catch (const std::exception& error) {
-    std::cerr << "evidence_table: " << error.what() << '\n';
-    return static_cast<int>(cstp::ExitCode::data);
-  }
-  return 0;
+  });
 }

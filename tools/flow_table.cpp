@@ -29,6 +29,7 @@
 #include "cstp/data/flow_dump.h"
 #include "cstp/data/flow_store.h"
 #include "cstp/video/video_reader.h"
+#include "run_tool.h"
 #include "sts_motion.h"
 
 namespace {
@@ -248,15 +249,8 @@ void run(const std::string& folder, int64_t seeds, int64_t most) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
+  return run_tool("flow_table", [&] {
     if (argc < 2 || argc > 4) throw UsageError("usage: flow_table FOLDER [SEEDS [VIDEOS]]");
     run(argv[1], argc > 2 ? std::stoll(argv[2]) : 3, argc > 3 ? std::stoll(argv[3]) : 0);
-    return 0;
-  } catch (const Error& error) {
-    std::cerr << error.what() << "\n";
-    return static_cast<int>(error.code());
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  });
 }

@@ -1,25 +1,19 @@
-/// A rival in a process of its own that stays, and what a turn costs: benchmarks alternate with it.
+/// A rival in a process of its own that stays: benchmarks alternate with it.
 #pragma once
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
-#include <functional>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "cstp/core/error.h"
-#include "cstp/core/process.h"
 #include "cstp/core/text.h"
 
 namespace cstp {
-
-struct Cost {
-  double wall = 0, cpu = 0;  // seconds
-};
 
 /// A process that answers a line with a line. @param needs what its Python must have, for errors
 class Peer {
@@ -35,7 +29,7 @@ class Peer {
       std::vector<char*> arguments;
       for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
       arguments.push_back(nullptr);
-      unset_tuning();
+      ::unsetenv("GLIBC_TUNABLES");  // ours (restart_tuned); that waiting threads sleep soon is left to it
       ::execvp(arguments[0], arguments.data());
       ::_exit(127);
     }
@@ -71,26 +65,5 @@ class Peer {
   std::FILE* to_ = nullptr;
   std::FILE* from_ = nullptr;
 };
-
-inline Cost cost_of(const std::function<void()>& work) {
-  const double cpu = cpu_seconds();
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu_seconds() - cpu};
-}
-
-struct Times {
-  std::vector<double> wall, cpu;
-  void add(Cost cost) {
-    wall.push_back(cost.wall);
-    cpu.push_back(cost.cpu);
-  }
-};
-inline double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-inline double least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
 
 }  // namespace cstp

@@ -14,9 +14,6 @@
 namespace cstp {
 namespace {
 
-constexpr const char* kSpinning = "GOMP_SPINCOUNT";
-constexpr const char* kPages = "GLIBC_TUNABLES";
-
 rusage usage_now() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -40,18 +37,13 @@ void keep_freed_memory() {
 }
 
 void restart_tuned(char** argv) {
-  if (std::getenv(kSpinning) != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   std::error_code error;
   const auto program =
       std::filesystem::read_symlink("/proc/self/exe", error);  // by its path: it is listed under its name
-  ::setenv(kSpinning, "30000", 1);
-  ::setenv(kPages, "glibc.malloc.hugetlb=1", 0);
+  ::setenv("GOMP_SPINCOUNT", "30000", 1);
+  ::setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);
   if (!error) ::execv(program.c_str(), argv);
-}
-
-void unset_tuning() {
-  ::unsetenv(kSpinning);
-  ::unsetenv(kPages);
 }
 
 double cpu_seconds() {

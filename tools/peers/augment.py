@@ -1,8 +1,9 @@
 """The Python side of bench_augment, torchvision and OpenCV's wheel: reads the frames and plans of FOLDER, then answers
 a line with a line.
 
-time CASE RIVAL                  -> CPU seconds of rendering every view of the case once
-write CASE RIVAL VIEW FILE       -> one view as float32 [T,S,S,3] into FILE
+names                            -> ok RIVAL...
+time CASE RIVAL                  -> ok SECONDS   of the CPU, for rendering every view of the case once
+write CASE RIVAL VIEW FILE       -> ok           one view goes to FILE, float32 [T,S,S,3]
 """
 import json
 import os
@@ -145,9 +146,11 @@ def main():
         "torchvision-channels-last": (channels_last, render_torchvision),
         "opencv-python": (planar, render_opencv),
     }
-    print(*rivals, flush=True)
     for line in sys.stdin:
         words = line.split()
+        if words[0] == "names":
+            print("ok", *rivals, flush=True)
+            continue
         cases, render = rivals[words[2]]
         case = cases[int(words[1])]
         with torch.inference_mode():
@@ -155,10 +158,10 @@ def main():
                 start = time.process_time()
                 for view in case["views"]:
                     render(case, view)
-                print(time.process_time() - start, flush=True)
+                print("ok", time.process_time() - start, flush=True)
             else:
                 np.ascontiguousarray(render(case, case["views"][int(words[3])])).tofile(words[4])
-                print("done", flush=True)
+                print("ok", flush=True)
 
 
 main()

@@ -20,9 +20,6 @@ void keep_freed_memory();
 /// Huge pages: a step goes through gigabytes, and with pages of 4 KiB much of its time goes into finding them.
 void restart_tuned(char** argv);
 
-/// For a child process that is another program: the environment without what restart_tuned() sets.
-void unset_tuning();
-
 /// Processor time of all threads since the start, user and system.
 double cpu_seconds();
 
