@@ -4,17 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "cstp/core/text.h"
 #include "cstp/engine/device.h"
+#include "cstp/engine/features.h"
 #include "cstp/engine/optimizer.h"
 #include "training_samples.h"
+#include "training_step.h"
 
 namespace cstp {
 namespace {
 
-constexpr int64_t kWarmUp = 3;  // steps: first use of kernels and memory, first videos
+constexpr int64_t kWarmUp = 4;  // steps: first use of kernels and memory, first videos, the recording of a CUDA graph
 
 /// A training run without an end, which nobody keeps.
 class Bench {
@@ -23,19 +24,12 @@ class Bench {
       : config_(config),
         objective_(objective),
         device_(select_device(config.train.device)),
-        optimizer_(at_home(objective, device_, config), config.optimizer),
-        order_(static_cast<uint64_t>(config.seed), std::ssize(dataset.videos), config.train.batch),
-        bad_("", std::ssize(dataset.videos), config.data.max_bad) {
+        optimizer_(prepared(objective, device_, config, {}), config.optimizer),
+        order_(training_order(config.data, dataset, static_cast<uint64_t>(config.seed), config.train.batch)),
+        bad_("", std::ssize(dataset.videos), config.data.max_bad),
+        stream_(loading(dataset), view_output(config, device_)),
+        step_(config, device_, {}, objective, optimizer_) {
     set_compute_threads(config.train.threads);
-    ClipLoader::Setup loading = training_samples(config, dataset, objective, order_, bad_, {});
-    constexpr int64_t kEndless = int64_t{1} << 40;
-    loading.last = kEndless;
-    stream_.emplace(std::move(loading), ViewOutput{.device = device_,
-                                                   .size = config.clip.size,
-                                                   .input = config.input,
-                                                   .channels_last = config.train.channels_last,
-                                                   .cuda_renders = cuda_renders(config.loader.render, device_),
-                                                   .bf16 = config.train.precision == "bf16"});
     objective.set_train_mode();
   }
 
@@ -47,46 +41,36 @@ class Bench {
   Measured load(double seconds) {
     return measure(seconds, [this](StageClock& clock) {
       clock.enter(&StageTimes::gather);
-      batch_ = stream_->next();
+      batch_ = stream_.next();
       clock.enter(&StageTimes::rest);
     });
   }
   Measured step(double seconds) {
-    return measure(seconds, [this](StageClock& clock) { step_on(clock); });
+    return measure(seconds, [this](StageClock& clock) { take_step(clock); });
   }
   Measured both(double seconds) {
     return measure(seconds, [this](StageClock& clock) {
       clock.enter(&StageTimes::gather);
-      batch_ = stream_->next();
-      step_on(clock);
+      batch_ = stream_.next();
+      take_step(clock);
     });
   }
   int64_t views() const { return batch_.views.size(0) / batch_.videos(); }
 
  private:
-  static std::vector<std::pair<std::string, at::Tensor>> at_home(Objective& objective, c10::Device device,
-                                                                 const RunConfig& config) {
-    objective.to(device);
-    if (config.train.channels_last) to_channels_last(objective);
-    return objective.trainable();
+  ClipLoader::Setup loading(const Dataset& dataset) {
+    ClipLoader::Setup loading = training_samples(config_, dataset, objective_, order_, bad_, {});
+    constexpr int64_t kEndless = int64_t{1} << 40;
+    loading.last = kEndless;
+    return loading;
   }
-
-  void step_on(StageClock& clock) {
-    clock.enter(&StageTimes::forward);
-    optimizer_.zero_grad();
-    LossTerms terms;
-    with_precision(config_.train.precision == "bf16", device_, [&] { terms = objective_.loss(batch_); });
-    clock.enter(&StageTimes::backward);
-    terms.total.backward();
-    clock.enter(&StageTimes::update);
-    optimizer_.step(learning_rate(config_.schedule, 0, config_.train.epochs));
-    objective_.after_step();
-    clock.enter(&StageTimes::rest);
+  void take_step(StageClock& clock) {
+    step_.run(batch_, learning_rate(config_.schedule, 0, config_.train.epochs), clock);
   }
 
   template <class Do>
   Measured measure(double seconds, const Do& do_once) {
-    StageClock clock(*stream_);
+    StageClock clock(stream_);
     StageTimes start;
     int64_t clips = 0;
     for (int64_t n = 0;; ++n) {
@@ -112,7 +96,8 @@ class Bench {
   Optimizer optimizer_;
   EpochOrder order_;
   BadVideos bad_;
-  std::optional<ViewStream> stream_;
+  ViewStream stream_;
+  TrainingStep step_;
   ViewBatch batch_;
 };
 

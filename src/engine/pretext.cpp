@@ -14,6 +14,7 @@
 #include "cstp/engine/health.h"
 #include "cstp/engine/trainer.h"
 #include "cstp/sampling/label_histogram.h"
+#include "training_samples.h"
 
 namespace cstp {
 namespace {
@@ -46,11 +47,7 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
   loading.last = result.total * draws;
   loading.batch = config.train.batch;
   loading.options = config.loader;
-  const ViewOutput output{.device = device,
-                          .size = config.clip.size,
-                          .input = config.input,
-                          .channels_last = config.train.channels_last,
-                          .cuda_renders = cuda_renders(config.loader.render, device)};
+  const ViewOutput output = view_output(config, device);
   loading.finish = [&](Sample& sample) { objective.annotate(sample); };
   ClipLoader loader(with_rendering(std::move(loading), output));
 

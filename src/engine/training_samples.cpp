@@ -27,4 +27,13 @@ ClipLoader::Setup training_samples(const RunConfig& config, const Dataset& datas
   return loading;
 }
 
+ViewOutput view_output(const RunConfig& config, c10::Device device) {
+  return {.device = device,
+          .size = config.clip.size,
+          .input = config.input,
+          .channels_last = config.train.channels_last,
+          .cuda_renders = cuda_renders(config.loader.render, device),
+          .bf16 = config.train.precision == "bf16"};
+}
+
 }  // namespace cstp
