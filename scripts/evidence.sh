@@ -151,7 +151,7 @@ for seed in "${seeds[@]}"; do
           n = split($0, part, /[_.]/); print $0, part[n - 1] > (dir "/" (part[n - 2] % 2 == fold ? "test.txt" : "train.txt"))}'
         for row in "${rows[@]}"; do
           fields=("$out/ut/$row/seed$seed/fold$fold" "$row" "$out/ut/$row/seed$seed/fold$fold/run" ut_interaction.yaml "seed=$seed" "data.root=$ut"
-                  "data.train=$lists/train.txt" "data.test=$lists/test.txt" data.videos=0)
+                  "data.train=$lists/train.txt" "data.test=$lists/test.txt" data.videos=0 clip.size=48)   # 64 costs twice as much
           [ -z "${recipe[$row]}" ] || fields+=("${recipe[$row]//$'\n'/}")
           add "$trained" "${fields[@]}"
         done
