@@ -5,6 +5,7 @@
 //   bench_loader --make-pairs N --seed S VIDEO... > pairs.jsonl
 //   bench_loader --pairs pairs.jsonl [--threads N] [--repeat N] [--dump FILE]    the project's loader and renderer
 //   bench_loader --pairs pairs.jsonl --decode-only    the loader alone, which is what the limit is a limit of
+//   bench_loader --pairs pairs.jsonl --decode cuda    the loader alone, decoding on the GPU
 //   bench_loader --pairs pairs.jsonl --limit    libavcodec alone: the packets that a pair needs, already in memory
 //
 // Prints one JSON document. Nothing is kept between pairs but the index of each file, whose making is timed apart.
@@ -111,8 +112,14 @@ double index_all(const std::vector<Pair>& pairs) {
   return cpu_seconds() - start;
 }
 
-Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat, bool render,
-                const std::string& dump_to) {
+struct LoaderCase {
+  int64_t threads = 1, repeat = 1;
+  bool render = true, on_gpu = false;
+  std::string dump_to;
+};
+
+Json run_loader(const std::vector<Pair>& pairs, const LoaderCase& how) {
+  const auto& [threads, repeat, render, on_gpu, dump_to] = how;
   const double index = index_all(pairs);
   const auto count = std::ssize(pairs);
   Dataset dataset;
@@ -131,6 +138,7 @@ Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat,
   setup.options.decode_deadline = 600;
   InputOptions input;
   input.range = "unit";
+  if (on_gpu) setup.gpu = {.decoders = std::make_shared<GpuDecoders>(0, nullptr), .wait = true};
   if (render) setup.finish = [input](Sample& sample) { render_sample(sample, kSize, input); };
   std::ofstream file;
   if (!dump_to.empty()) file.open(dump_to, std::ios::binary);
@@ -138,11 +146,12 @@ Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat,
   const double cpu = cpu_seconds();
   const auto wall = std::chrono::steady_clock::now();
   ClipLoader loader(std::move(setup));
-  int64_t made = 0, halfway = 0;
+  int64_t made = 0, halfway = 0, by_gpu = 0;
   for (Batch batch = loader.next(); !batch.empty(); batch = loader.next()) {
     for (const Sample& sample : batch) {
       if (!sample.error.empty()) throw DataError(sample.error);
       if (made++ < count && file.is_open()) dump(sample, file);
+      by_gpu += sample.on_gpu ? 1 : 0;
       if (made == std::max<int64_t>(1, repeat * count / 2)) halfway = peak_memory_bytes();
     }
   }
@@ -153,6 +162,7 @@ Json run_loader(const std::vector<Pair>& pairs, int64_t threads, int64_t repeat,
   return {{"reader", render ? "cstp" : "cstp_decoding"},
           {"clips", 2 * made},
           {"threads", threads},
+          {"clips_by_gpu", 2 * by_gpu},
           {"cpu_seconds", spent},
           {"wall_seconds", wall_seconds},
           {"clips_per_cpu_second", clips / spent},
@@ -233,26 +243,30 @@ Json run_limit(const std::vector<Pair>& pairs) {
 int main(int argc, char** argv) {
   cstp::keep_freed_memory();  // as the program does
   CLI::App app("training pairs from files: what they cost");
-  int64_t make = 0, seed = 1, first = 0, count = -1, threads = 1, repeat = 1;
-  std::string pairs_file, dump;
+  int64_t make = 0, seed = 1, first = 0, count = -1;
+  std::string pairs_file, decode = "cpu";
   std::vector<std::string> videos;
   bool limit = false, decode_only = false;
+  cstp::LoaderCase how;
   app.add_option("--make-pairs", make, "print so many pairs of the given videos");
   app.add_option("--seed", seed, "of --make-pairs");
   app.add_option("--pairs", pairs_file, "the list to make");
   app.add_option("--first", first, "pairs of it to pass over");
   app.add_option("--count", count, "pairs to make; -1: all");
-  app.add_option("--threads", threads, "decoding threads");
-  app.add_option("--repeat", repeat, "times the list is made");
-  app.add_option("--dump", dump, "write the views as bytes, [pairs,2,16,112,112,3]");
+  app.add_option("--threads", how.threads, "decoding threads");
+  app.add_option("--repeat", how.repeat, "times the list is made");
+  app.add_option("--dump", how.dump_to, "write the views as bytes, [pairs,2,16,112,112,3]");
   app.add_flag("--decode-only", decode_only, "without rendering");
+  app.add_option("--decode", decode, "cpu, or cuda: by the GPU's decoder, without rendering")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_flag("--limit", limit, "libavcodec alone");
   app.add_option("videos", videos);
   CLI11_PARSE(app, argc, argv);
   return cstp::run_tool("bench_loader", [&] {
     if (make > 0) return cstp::make_pairs(videos, make, seed);
     const auto pairs = cstp::read_pairs(pairs_file, first, count);
-    std::cout << (limit ? cstp::run_limit(pairs) : cstp::run_loader(pairs, threads, repeat, !decode_only, dump)).dump()
-              << '\n';
+    how.on_gpu = decode == "cuda";
+    how.render = !decode_only && !how.on_gpu;  // the CPU cannot read what the GPU keeps
+    std::cout << (limit ? cstp::run_limit(pairs) : cstp::run_loader(pairs, how)).dump() << '\n';
   });
 }

@@ -84,7 +84,7 @@ class DeviceBatch {
     std::vector<HostViews> packed(batch.size());
     std::vector<ViewTable::Part> parts;
     for (size_t b = 0; b < batch.size(); ++b) {
-      pack_views(batch[b], size, {}, Planes::pack, packed[b]);
+      pack_views(batch[b], size, {}, packed[b]);
       pieces_.push_back(std::make_unique<DeviceBytes>(packed[b].bytes));
       must(cudaMemcpy(pieces_.back()->data(), packed[b].data(), packed[b].bytes, cudaMemcpyHostToDevice), "copying");
       parts.push_back({&packed[b], pieces_.back()->at()});

@@ -52,11 +52,37 @@ bool cuda_renders(const std::string& wanted, c10::Device device) {
   throw DeviceError(cat("loader.render: cuda was asked for, but ", found, "; take auto or cpu"));
 }
 
+GpuDecoding gpu_decoding(const LoaderOptions& options, const ViewOutput& output, bool reads_pixels, void* used_on) {
+  if (options.decode == "cpu") return {};
+  const bool must = options.decode == "cuda";
+  std::string why;
+  if (!output.cuda_renders) {
+    why = "the CPU renders (loader.render, train.device)";
+  } else if (reads_pixels) {
+    why = "the objective measures its labels from the pixels, on the CPU";
+  } else if (options.cache_mb > 0) {
+    why = "decoded videos are kept in the CPU's memory (loader.cache_mb)";
+  } else {
+    constexpr int64_t kLines = 720;  // smaller ones the CPU decodes as fast as they are wanted
+    const int number = output.device.has_index() ? output.device.index() : 0;
+    try {
+      return {
+          .decoders = std::make_shared<GpuDecoders>(number, used_on), .short_side = must ? 0 : kLines, .wait = must};
+    } catch (const DeviceError& error) {
+      if (must) throw;
+      why = error.what();
+    }
+  }
+  if (must) throw DeviceError(cat("loader.decode: cuda was asked for, but ", why, "; take auto or cpu"));
+  return {};
+}
+
 void pack_for_device(Sample& sample, int64_t size, const InputOptions& input) {
   if (!sample.error.empty()) return;
   const auto packed = std::make_shared<PinnedViews>();
-  pack_views(sample, size, input, Planes::pack, *packed);
+  pack_views(sample, size, input, *packed);
   sample.packed = packed;
+  if (sample.on_gpu) return;  // they are read where they lie
   sample.frames.clear();
   sample.memory.clear();
 }

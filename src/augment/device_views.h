@@ -12,6 +12,12 @@
 
 namespace cstp {
 
+/// What the GPU decodes of samples that it renders.
+/// @param reads_pixels the CPU reads the frames too
+/// @param used_on the stream (cudaStream_t) that renders
+/// @throws DeviceError if loader.decode is cuda, and it cannot
+GpuDecoding gpu_decoding(const LoaderOptions& options, const ViewOutput& output, bool reads_pixels, void* used_on);
+
 /// Fills sample.packed and releases the decoded frames. A sample with an error stays as it is.
 void pack_for_device(Sample& sample, int64_t size, const InputOptions& input);
 

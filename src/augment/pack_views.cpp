@@ -173,12 +173,12 @@ void write_taps(const AxisRoom& axis, uint8_t* memory) {
 
 }  // namespace
 
-void pack_views(const Sample& sample, int64_t size, const InputOptions& input, Planes planes, PackedViews& to) {
+void pack_views(const Sample& sample, int64_t size, const InputOptions& input, PackedViews& to) {
   const std::vector<ViewPlan>& views = sample.plan.views;
   check(!views.empty() && !views.front().frames.empty(), "a sample has a view, and a view has a frame");
   to.size = size;
   to.clip_frames = static_cast<int64_t>(views.front().frames.size());
-  to.own_planes = planes == Planes::pack;
+  to.own_planes = !sample.on_gpu;
   Room room;
   std::map<int64_t, FrameRead> read;  // by frame number
   std::vector<std::vector<float>> kernels;

@@ -15,7 +15,8 @@
 
 namespace cstp {
 
-ClipLoader::Setup with_rendering(ClipLoader::Setup setup, const ViewOutput& output) {
+ClipLoader::Setup with_rendering(ClipLoader::Setup setup, const ViewOutput& output, void* used_on) {
+  setup.gpu = gpu_decoding(setup.options, output, static_cast<bool>(setup.finish), used_on);
   setup.finish = [annotate = std::move(setup.finish), size = output.size, input = output.input,
                   packs = output.cuda_renders](Sample& sample) {
     if (sample.plan.raw_bytes) render_raw(sample, size);
@@ -110,12 +111,19 @@ struct ViewStream::Ahead {
   std::optional<c10::Event> done{};
 };
 
-ViewStream::ViewStream(ClipLoader::Setup setup, const ViewOutput& output)
-    : output_(output), loader_(with_rendering(std::move(setup), output)) {
-  if (!output_.cuda_renders) return;
-  const auto* const gpu = c10::impl::getDeviceGuardImpl(output_.device.type());
-  ahead_.reset(new Ahead{.stream = gpu->getStreamFromGlobalPool(gpu->getDevice())});
+namespace {
+
+c10::Stream stream_beside(c10::Device device) {
+  const auto* const gpu = c10::impl::getDeviceGuardImpl(device.type());
+  return gpu->getStreamFromGlobalPool(gpu->getDevice());
 }
+
+}  // namespace
+
+ViewStream::ViewStream(ClipLoader::Setup setup, const ViewOutput& output)
+    : output_(output),
+      ahead_(output.cuda_renders ? new Ahead{.stream = stream_beside(output.device)} : nullptr),
+      loader_(with_rendering(std::move(setup), output, ahead_ ? ahead_->stream.native_handle() : nullptr)) {}
 
 ViewStream::~ViewStream() = default;
 

@@ -51,12 +51,10 @@ class PackedViews {
   std::vector<Geometry> geometries;
 };
 
-enum class Planes { pack, leave };
-
-/// @param planes leave: the frames' planes lie where the kernel can read them
+/// Planes that lie on the GPU (sample.on_gpu) are left there.
 /// @throws DeviceError if the views' resampling does not fit into a GPU's shared memory
 /// Thread safety: no shared state.
-void pack_views(const Sample& sample, int64_t size, const InputOptions& input, Planes planes, PackedViews& to);
+void pack_views(const Sample& sample, int64_t size, const InputOptions& input, PackedViews& to);
 
 /// Records of a batch.
 class ViewTable {

@@ -19,11 +19,18 @@ namespace {
 /// Bad videos in a row at one place before the data itself is called bad.
 constexpr int64_t kMostAttempts = 20;
 
-OpenVideo open_with_reader(const std::string& path, const ReaderOptions& options) {
+OpenVideo open_with_reader(const std::string& path, const ReaderOptions& options, const GpuDecoding& gpu) {
   auto reader = std::make_shared<VideoReader>(path, options);
-  return {reader->info(), [reader](std::span<const int64_t> frames, const FrameMemory& memory) {
-            return reader->read(frames, memory);
-          }};
+  OpenVideo video{.info = reader->info(),
+                  .read = [reader](std::span<const int64_t> frames,
+                                   const FrameMemory& memory) { return reader->read(frames, memory); },
+                  .read_on_gpu = {}};
+  if (gpu.decoders && std::min(video.info.width, video.info.height) >= gpu.short_side) {
+    video.read_on_gpu = [reader, gpu](std::span<const int64_t> frames) {
+      return reader->read_on_gpu(frames, *gpu.decoders, gpu.wait);
+    };
+  }
+  return video;
 }
 
 /// Adds the time until its end to a counter.
@@ -56,6 +63,9 @@ void LoaderOptions::bind(Fields& f) {
             "MiB of decoded videos kept in memory, for small data sets; 0 = none");
   f.choice("render", render, {"auto", "cpu", "cuda"},
            "where views are rendered: cpu by the loader's threads, cuda by the GPU; auto: where the network computes");
+  f.choice("decode", decode, {"auto", "cpu", "cuda"},
+           "where videos are decoded: cpu by the loader's threads, cuda by the GPU's decoder where it can; auto: the "
+           "CPU, but where the GPU renders and has a decoder free, it takes those of 720 lines or more");
 }
 
 struct ClipLoader::Impl {
@@ -166,10 +176,18 @@ struct ClipLoader::Impl {
     check(sample.frame_numbers.front() >= 0 && sample.frame_numbers.back() < sample.video.frames,
           "a plan asks for frames outside the video");
     const Stopwatch watch(spent.decode);
-    sample.frames = video.read(sample.frame_numbers, [&sample](size_t bytes) {
-      sample.memory.push_back(std::make_shared_for_overwrite<uint8_t[]>(bytes));
-      return sample.memory.back().get();
-    });
+    if (video.read_on_gpu && !sample.plan.raw_bytes) {
+      if (auto there = video.read_on_gpu(sample.frame_numbers)) {
+        sample.frames = std::move(there->frames);
+        sample.memory = std::move(there->memory);
+        sample.on_gpu = true;
+      }
+    }
+    if (!sample.on_gpu)
+      sample.frames = video.read(sample.frame_numbers, [&sample](size_t bytes) {
+        sample.memory.push_back(std::make_shared_for_overwrite<uint8_t[]>(bytes));
+        return sample.memory.back().get();
+      });
     check(sample.frames.size() == sample.frame_numbers.size(),
           "the reader gave another number of frames than it was asked for");
   }
@@ -180,7 +198,11 @@ ClipLoader::ClipLoader(Setup setup) : impl_(new Impl{.setup = std::move(setup)})
   check(s.dataset != nullptr && s.plan && s.place && s.batch >= 1 && s.options.prefetch >= 1,
         "ClipLoader: incomplete set-up");
   check(!s.replacement || s.bad != nullptr, "ClipLoader: replacements need a journal");
-  if (!s.open) s.open = open_with_reader;
+  if (!s.open) {
+    s.open = [gpu = s.gpu](const std::string& path, const ReaderOptions& options) {
+      return open_with_reader(path, options, gpu);
+    };
+  }
   if (s.options.cache_mb > 0) {
     const auto cache = std::make_shared<VideoCache>(s.options.cache_mb << 20, std::move(s.open));
     s.open = [cache](const std::string& path, const ReaderOptions& options) { return cache->open(path, options); };

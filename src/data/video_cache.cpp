@@ -64,15 +64,18 @@ OpenVideo VideoCache::open(const std::string& path, const ReaderOptions& options
   OpenVideo opened = open_(path, options);
   if (too_bad) return opened;
   // Decoded when frames are first asked for, so that its time counts as decoding.
-  return {opened.info, [this, path, options, opened](std::span<const int64_t> numbers, const FrameMemory& memory) {
-            return keep(path, options, opened).read(numbers, memory);
-          }};
+  return {.info = opened.info,
+          .read = [this, path, options, opened](
+                      std::span<const int64_t> numbers,
+                      const FrameMemory& memory) { return keep(path, options, opened).read(numbers, memory); },
+          .read_on_gpu = {}};  // what is kept is kept for the CPU
 }
 
 OpenVideo VideoCache::opened_from(const std::shared_ptr<const Video>& video) {
-  return {video->info, [video](std::span<const int64_t> numbers, const FrameMemory& memory) {
-            return video->read(numbers, memory);
-          }};
+  return {.info = video->info,
+          .read = [video](std::span<const int64_t> numbers,
+                          const FrameMemory& memory) { return video->read(numbers, memory); },
+          .read_on_gpu = {}};
 }
 
 OpenVideo VideoCache::keep(const std::string& path, const ReaderOptions& options, OpenVideo opened) {

@@ -48,7 +48,7 @@ PretextResult score_pretext(const RunConfig& config, const Dataset& dataset, Obj
   loading.batch = config.train.batch;
   loading.options = config.loader;
   const ViewOutput output = view_output(config, device);
-  loading.finish = [&](Sample& sample) { objective.annotate(sample); };
+  if (objective.target_width() > 0) loading.finish = [&](Sample& sample) { objective.annotate(sample); };
   ClipLoader loader(with_rendering(std::move(loading), output));
 
   OverlapHistogram histogram;

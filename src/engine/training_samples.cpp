@@ -12,7 +12,7 @@ ClipLoader::Setup training_samples(const RunConfig& config, const Dataset& datas
   loading.plan = [&config, &objective](const VideoInfo& video, Rng& rng) {
     return objective.plan(as_seen(video, config.clip), rng);
   };
-  loading.finish = [&objective](Sample& sample) { objective.annotate(sample); };
+  if (objective.target_width() > 0) loading.finish = [&objective](Sample& sample) { objective.annotate(sample); };
   loading.batch = config.train.batch / world.size;
   loading.place = [&order, all = config.train.batch, own = loading.batch, rank = world.rank](int64_t n) {
     return order.at(n / own * all + rank * own + n % own);  // the n-th sample of this rank

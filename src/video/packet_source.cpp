@@ -154,7 +154,20 @@ bool PacketSource::seek(int64_t time) {
 StreamDecoder::StreamDecoder(const PacketSource& source, int64_t threads)
     : StreamDecoder(source.path(), source.parameters(), threads) {}
 
-StreamDecoder::StreamDecoder(const std::string& path, const AVCodecParameters& parameters, int64_t threads) {
+namespace {
+
+/// On the GPU where that is offered. Where setting it up fails, libavcodec asks again without it.
+AVPixelFormat on_gpu_first(AVCodecContext* context, const AVPixelFormat* offered) {
+  for (const AVPixelFormat* format = offered; *format != AV_PIX_FMT_NONE; ++format) {
+    if (*format == AV_PIX_FMT_CUDA) return *format;
+  }
+  return avcodec_default_get_format(context, offered);
+}
+
+}  // namespace
+
+StreamDecoder::StreamDecoder(const std::string& path, const AVCodecParameters& parameters, int64_t threads,
+                             AVBufferRef* gpu) {
   const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
   if (codec == nullptr) {
     throw DecodeError(
@@ -166,6 +179,11 @@ StreamDecoder::StreamDecoder(const std::string& path, const AVCodecParameters& p
   constexpr int64_t kMostPixels = int64_t{1} << 27;  // 16k x 8k: a header that asks for more is damaged
   context_->thread_count = static_cast<int>(std::clamp<int64_t>(threads, 1, 64));
   context_->max_pixels = kMostPixels;
+  if (gpu != nullptr) {
+    context_->hw_device_ctx = av_buffer_ref(gpu);
+    if (context_->hw_device_ctx == nullptr) throw std::bad_alloc();
+    context_->get_format = on_gpu_first;
+  }
   if (code >= 0) code = avcodec_open2(context_.get(), codec, nullptr);
   if (code < 0) {
     throw DecodeError(cat(path, ": its video decoder '", codec->name, "' cannot start (", ffmpeg_error(code), ")"));

@@ -66,7 +66,9 @@ class PacketSource {
 class StreamDecoder {
  public:
   StreamDecoder(const PacketSource& source, int64_t threads);
-  StreamDecoder(const std::string& path, const AVCodecParameters& parameters, int64_t threads);
+  /// @param gpu that decodes what it can, libavcodec's reference to it; null: the CPU decodes
+  StreamDecoder(const std::string& path, const AVCodecParameters& parameters, int64_t threads,
+                AVBufferRef* gpu = nullptr);
 
   /// Sends a packet (nullptr: no more will come) and calls take(frame) for each frame that comes out.
   /// A frame's pts is that of the packet that coded it.

@@ -58,12 +58,16 @@ void copy_plane(uint8_t* to, const uint8_t* from, int64_t stride, int64_t width,
 
 }  // namespace
 
+void set_color(const AVFrame& source, AVPixelFormat format, Frame& frame) {
+  frame.matrix = is_rgb(format) ? ColorMatrix::bt601 : matrix_of(source.colorspace);
+  frame.range = !is_rgb(format) && is_full_range(source, format) ? ColorRange::full : ColorRange::limited;
+}
+
 bool PlaneCopier::copy(const AVFrame& source, const FrameMemory& memory, Frame& frame) {
   const auto format = static_cast<AVPixelFormat>(source.format);
   frame.width = source.width;
   frame.height = source.height;
-  frame.matrix = is_rgb(format) ? ColorMatrix::bt601 : matrix_of(source.colorspace);
-  frame.range = !is_rgb(format) && is_full_range(source, format) ? ColorRange::full : ColorRange::limited;
+  set_color(source, format, frame);
   const AVFrame* planes = &source;
   if (format != AV_PIX_FMT_YUV420P && format != AV_PIX_FMT_YUVJ420P) planes = convert(source, frame);
   if (planes == nullptr) return false;

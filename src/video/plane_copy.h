@@ -6,6 +6,9 @@
 
 namespace cstp {
 
+/// Matrix and range of a picture whose samples have this format.
+void set_color(const AVFrame& source, AVPixelFormat format, Frame& frame);
+
 /// Keeps the scaler between pictures of one size and format.
 class PlaneCopier {
  public:

@@ -13,6 +13,7 @@
 #include "cstp/core/text.h"
 #include "cstp/video/packed_path.h"
 #include "frame_index.h"
+#include "gpu_session.h"
 #include "packet_source.h"
 #include "plane_copy.h"
 
@@ -37,6 +38,9 @@ struct Slot {
   size_t bytes = 0;
   bool done = false;
 };
+
+/// Where a decoded picture goes. @return false if it cannot go there
+using Store = std::function<bool(const AVFrame& picture, Slot& slot)>;
 
 /// The packets up to the next that codes a frame: a second field belongs to the frame before.
 int64_t last_packet_of(const FrameIndex& index, int64_t frame) {
@@ -69,7 +73,8 @@ struct VideoReader::Impl {
   std::optional<PacketSource> source;
   std::optional<StreamDecoder> own;  ///< decoder of this read alone
   std::optional<KeptDecoder> kept;   ///< or one that the thread keeps, where the index allows it
-  StreamDecoder* decoder = nullptr;  ///< of the two
+  StreamDecoder* decoder = nullptr;  ///< of the two, or one of the GPU's
+  bool knows_header = false;         ///< the decoder needs no look at the first packet
   std::shared_ptr<const FrameIndex> index;
   PlaneCopier copier;
   PacketPtr packet = new_packet();
@@ -79,14 +84,19 @@ struct VideoReader::Impl {
   // of the read() under way
   std::vector<int64_t> wanted;  // distinct
   std::vector<Slot> found;      // per wanted frame
-  const FrameMemory* memory = nullptr;
+  Store store;
 
   void open();
+  void begin(std::span<const int64_t> frames);
+  void open_source();
   void start_decoder();
+  bool store_planes(const AVFrame& picture, Slot& slot, const FrameMemory& memory);
   void read_wanted();
+  bool read_runs();
   bool decode_run(const Run& run);
   void decode_all();
-  void take(const AVFrame& picture, int64_t frame, size_t begin, size_t end);
+  bool take(const AVFrame& picture, int64_t frame, size_t begin, size_t end);
+  std::vector<Frame> in_order_of(std::span<const int64_t> frames) const;
   bool complete() const {
     return std::all_of(found.begin(), found.end(), [](const Slot& slot) { return slot.done; });
   }
@@ -162,29 +172,33 @@ bool VideoReader::Impl::go_to(const FrameIndex::Start& start) {
   return true;
 }
 
-void VideoReader::Impl::take(const AVFrame& picture, int64_t frame, size_t begin, size_t end) {
-  const auto stop = wanted.begin() + static_cast<ptrdiff_t>(end);
-  const auto at = std::lower_bound(wanted.begin() + static_cast<ptrdiff_t>(begin), stop, frame);
-  if (at == stop || *at != frame) return;
-  Slot& slot = found[static_cast<size_t>(at - wanted.begin())];
-  if (slot.done) return;
+bool VideoReader::Impl::store_planes(const AVFrame& picture, Slot& slot, const FrameMemory& memory) {
   const FrameMemory once = [&](size_t bytes) {
-    if (slot.bytes != bytes) slot.memory = (*memory)(bytes);
+    if (slot.bytes != bytes) slot.memory = memory(bytes);
     slot.bytes = bytes;
     return slot.memory;
   };
+  if (copier.copy(picture, once, slot.frame)) return true;
+  const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.format));
+  throw DecodeError(cat(path, ": frame ", wanted[static_cast<size_t>(&slot - found.data())],
+                        " has a pixel format that cannot be converted to 8-bit 4:2:0 (",
+                        name != nullptr ? name : "unknown", ")"));
+}
+
+bool VideoReader::Impl::take(const AVFrame& picture, int64_t frame, size_t begin, size_t end) {
+  const auto stop = wanted.begin() + static_cast<ptrdiff_t>(end);
+  const auto at = std::lower_bound(wanted.begin() + static_cast<ptrdiff_t>(begin), stop, frame);
+  if (at == stop || *at != frame) return true;
+  Slot& slot = found[static_cast<size_t>(at - wanted.begin())];
+  if (slot.done) return true;
   slot.frame.quarter_turns = index->quarter_turns;
-  if (!copier.copy(picture, once, slot.frame)) {
-    const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.format));
-    throw DecodeError(cat(path, ": frame ", frame, " has a pixel format that cannot be converted to 8-bit 4:2:0 (",
-                          name != nullptr ? name : "unknown", ")"));
-  }
-  slot.done = true;
+  slot.done = store(picture, slot);
+  return slot.done;
 }
 
 /// @return false if the frames are not to be trusted: the decoder complained where a sequential decode might not have
 bool VideoReader::Impl::decode_run(const Run& run) {
-  if (run.start->packet > 0 && run.begin == 0 && !kept) {
+  if (run.start->packet > 0 && run.begin == 0 && !knows_header) {
     // The first packet alone may have parameter sets and the encoder's version, after which decoders choose.
     if (!go_to(index->starts.front()) || !next_packet()) return false;
     decoder->send(packet.get(), [](const AVFrame&) {});
@@ -198,7 +212,7 @@ bool VideoReader::Impl::decode_run(const Run& run) {
     const int64_t frame = index->packets[static_cast<size_t>(picture.pts)].frame;
     if (frame < run.start->frame) return;
     well = well && (plain || picture.decode_error_flags == 0);
-    take(picture, frame, run.begin, run.end);
+    well = take(picture, frame, run.begin, run.end) && well;
   };
   while (position <= run.last) {
     const int64_t number = position;
@@ -220,7 +234,8 @@ bool VideoReader::Impl::decode_run(const Run& run) {
 /// As new, so that a read does not depend on those before.
 void VideoReader::Impl::start_decoder() {
   kept.reset();
-  if (index->header && options.threads == 1) {
+  knows_header = index->header && options.threads == 1;
+  if (knows_header) {
     decoder = &kept.emplace(path, index->header).decoder();
   } else {
     decoder = &own.emplace(*source, options.threads);
@@ -252,21 +267,27 @@ void VideoReader::Impl::decode_all() {
   position = std::numeric_limits<int64_t>::max();
 }
 
+void VideoReader::Impl::open_source() {
+  if (source) return;
+  source.emplace(path, deadline, index->header);
+  position = 0;
+  loaded = false;
+}
+
+/// @return false at the first run that is not to be trusted
+bool VideoReader::Impl::read_runs() {
+  for (const Run& run : plan_runs(*index, wanted)) {
+    if (decode_run(run)) continue;
+    for (size_t i = run.begin; i < run.end; ++i) found[i].done = false;
+    return false;
+  }
+  return true;
+}
+
 void VideoReader::Impl::read_wanted() {
-  deadline.start(options.deadline);
-  if (!source) {
-    source.emplace(path, deadline, index->header);
-    position = 0;
-  }
+  open_source();
   start_decoder();
-  if (index->matched) {
-    for (const Run& run : plan_runs(*index, wanted)) {
-      if (decode_run(run)) continue;
-      if (kept) kept->spoil();
-      for (size_t i = run.begin; i < run.end; ++i) found[i].done = false;
-      break;
-    }
-  }
+  if (index->matched && !read_runs() && kept) kept->spoil();
   if (!complete()) decode_all();
   kept.reset();  // back to the thread
   for (size_t i = 0; i < found.size(); ++i) {
@@ -287,24 +308,64 @@ VideoReader& VideoReader::operator=(VideoReader&&) noexcept = default;
 
 const VideoInfo& VideoReader::info() const { return impl_->index->info; }
 
-std::vector<Frame> VideoReader::read(std::span<const int64_t> frames, const FrameMemory& memory) {
-  if (frames.empty()) return {};
+void VideoReader::Impl::begin(std::span<const int64_t> frames) {
   check(std::is_sorted(frames.begin(), frames.end()), "frame numbers must ascend");
-  check(frames.front() >= 0 && frames.back() < info().frames, "a frame number is outside of the video");
-  Impl& self = *impl_;
-  self.memory = &memory;
-  self.wanted.assign(frames.begin(), frames.end());
-  self.wanted.erase(std::unique(self.wanted.begin(), self.wanted.end()), self.wanted.end());
-  self.found.assign(self.wanted.size(), Slot{});
-  self.read_wanted();
+  check(frames.front() >= 0 && frames.back() < index->info.frames, "a frame number is outside of the video");
+  wanted.assign(frames.begin(), frames.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  found.assign(wanted.size(), Slot{});
+  deadline.start(options.deadline);
+}
 
+std::vector<Frame> VideoReader::Impl::in_order_of(std::span<const int64_t> frames) const {
   std::vector<Frame> result;
   result.reserve(frames.size());
   size_t at = 0;
   for (const int64_t frame : frames) {
-    while (self.wanted[at] != frame) ++at;
-    result.push_back(self.found[at].frame);
+    while (wanted[at] != frame) ++at;
+    result.push_back(found[at].frame);
   }
+  return result;
+}
+
+std::vector<Frame> VideoReader::read(std::span<const int64_t> frames, const FrameMemory& memory) {
+  if (frames.empty()) return {};
+  Impl& self = *impl_;
+  self.begin(frames);
+  self.store = [&](const AVFrame& picture, Slot& slot) { return self.store_planes(picture, slot, memory); };
+  self.read_wanted();
+  return self.in_order_of(frames);
+}
+
+std::optional<GpuFrames> VideoReader::read_on_gpu(std::span<const int64_t> frames, GpuDecoders& gpu, bool wait) {
+  Impl& self = *impl_;
+  if (frames.empty() || !self.index->header || !self.index->matched) return std::nullopt;
+  GpuDecoders::Lease session(gpu, *self.index->header, wait);
+  if (!session) return std::nullopt;
+  self.begin(frames);
+  self.open_source();
+  self.decoder = &session->decoder_for(self.path, self.index->header);
+  self.knows_header = true;
+  GpuFrames result;
+  self.store = [&](const AVFrame& picture, Slot& slot) {
+    return session->copy(picture, slot.frame, result.memory.emplace_back());
+  };
+  bool well = false;
+  try {
+    well = self.read_runs() && self.complete();
+  } catch (...) {  // the deadline
+    session.spoil();
+    session->finish();
+    self.source.reset();
+    throw;
+  }
+  session->finish();  // the copies, whose memory may be given back now
+  if (!well) {
+    session.spoil();
+    self.source.reset();  // wherever it stands, the CPU begins anew
+    return std::nullopt;
+  }
+  result.frames = self.in_order_of(frames);
   return result;
 }
 

@@ -162,11 +162,11 @@ void render_launch_on_cpu(const RenderLaunch& launch, typename As::Element* out)
 /// A batch packed, tabled and rendered as on a GPU. @return [V*B,T,S,S,3]
 template <class As>
 std::vector<typename As::Element> rendered_as_on_gpu(const std::vector<Sample>& batch, int64_t size,
-                                                     const InputOptions& input, Planes planes) {
+                                                     const InputOptions& input) {
   std::vector<HostViews> packed(batch.size());
   std::vector<ViewTable::Part> parts;
   for (size_t b = 0; b < batch.size(); ++b) {
-    pack_views(batch[b], size, input, planes, packed[b]);
+    pack_views(batch[b], size, input, packed[b]);
     parts.push_back({&packed[b], packed[b].at()});
   }
   const ViewTable table(parts);

@@ -56,10 +56,10 @@ InputOptions range(const std::string& name) {
 /// through 65535ths.
 constexpr double kTolerance = 6e-5;
 
-void expect_agreement(const std::vector<Sample>& batch, int64_t size, const InputOptions& input, Planes planes,
+void expect_agreement(const std::vector<Sample>& batch, int64_t size, const InputOptions& input,
                       size_t may_differ = 0) {
   const std::vector<float> expected = rendered_batch(batch, size, input);
-  const std::vector<float> found = rendered_as_on_gpu<AsFloat>(batch, size, input, planes);
+  const std::vector<float> found = rendered_as_on_gpu<AsFloat>(batch, size, input);
   ASSERT_EQ(found.size(), expected.size());
   const double scale = input.range == "standard" ? 5 : 2;
   const Agreement agree = agreement(found, expected, scale * kTolerance);
@@ -127,7 +127,7 @@ TEST(RenderCudaBody, GivesThePixelsOfTheCpuBodyForEveryOperationAlone) {
     for (const int64_t size : {40, 37}) {
       SCOPED_TRACE(cat(one.name, " at ", size));
       // A pixel that stands at the threshold to a millionth is inverted or not: at 0.5 that is all the same.
-      expect_agreement({sample}, size, range("signed"), Planes::pack);
+      expect_agreement({sample}, size, range("signed"));
     }
   }
 }
@@ -154,8 +154,9 @@ TEST(RenderCudaBody, GivesThePixelsOfTheCpuBodyForEveryDraw) {
         return std::ranges::any_of(sample.plan.views,
                                    [](const ViewPlan& v) { return v.color.solarize < 1 && v.color.solarize != 0.5; });
       });
-      expect_agreement(batch, size, range(ranges[seed % 3]), seed % 8 < 6 ? Planes::pack : Planes::leave,
-                       jumps ? 12 : 0);
+      // Decoded by the CPU, by the GPU, or one by each.
+      for (size_t b = 0; b < 2; ++b) batch[b].on_gpu = seed % 8 >= 5 + b;
+      expect_agreement(batch, size, range(ranges[seed % 3]), jumps ? 12 : 0);
     }
   }
 }
@@ -173,8 +174,10 @@ TEST(RenderCudaBody, ReadsPlanesOfAnyLayoutMatrixAndRange) {
           ViewPlan view = view_of(sample, {-0.1, 0.2, 0.9, 1.1});
           sample = with_views(sample, {view});
           SCOPED_TRACE(cat(width, "x", height, " interleaved ", interleaved, " padding ", padding, " turns ", turns));
-          for (const Planes planes : {Planes::pack, Planes::leave})
-            expect_agreement({sample}, 24, range("unit"), planes);
+          for (const bool on_gpu : {false, true}) {
+            sample.on_gpu = on_gpu;
+            expect_agreement({sample}, 24, range("unit"));
+          }
         }
       }
     }
@@ -200,8 +203,7 @@ TEST(RenderCudaBody, PlacesEveryTurnFlipAndTilt) {
           }
         }
       }
-      for (const int64_t size : {64, 41})
-        expect_agreement({with_views(frames, views)}, size, range("unit"), Planes::pack);
+      for (const int64_t size : {64, 41}) expect_agreement({with_views(frames, views)}, size, range("unit"));
     }
   }
 }
@@ -227,7 +229,7 @@ TEST(RenderCudaBody, MakesTheViewsOfTraining) {  // the tiles of 16 x 56 that vi
     blurred.color.blur_border = BlurBorder::zero;
     ViewPlan tilted = turned;
     tilted.tilt_degrees = 9;
-    expect_agreement({with_views(frames, {straight, turned, blurred, tilted})}, size, range("signed"), Planes::pack);
+    expect_agreement({with_views(frames, {straight, turned, blurred, tilted})}, size, range("signed"));
   }
 }
 
@@ -237,11 +239,11 @@ TEST(RenderCudaBody, TakesSmallerTilesWhereFramesShrinkALot) {
   view.filter = Filter::bicubic;
   Sample small = made_sample({noisy_picture(48, 40, 8)});
   HostViews packed;
-  pack_views(with_views(large, {view}), 40, {}, Planes::pack, packed);
+  pack_views(with_views(large, {view}), 40, {}, packed);
   EXPECT_GT(packed.geometries.front().choice, 0);
   for (const double tilt : {0.0, 20.0}) {
     view.tilt_degrees = tilt;
-    expect_agreement({with_views(large, {view}), with_views(small, {view_of(small)})}, 40, range("unit"), Planes::pack);
+    expect_agreement({with_views(large, {view}), with_views(small, {view_of(small)})}, 40, range("unit"));
   }
 }
 
@@ -250,11 +252,11 @@ TEST(RenderCudaBody, BlursWiderThanATileAndNoWiderThanThePicture) {
   for (const auto& [size, sigma] : {std::pair<int64_t, double>{112, 9.0}, {16, 30.0}, {3, 2.0}, {1, 1.0}}) {
     ViewPlan view = view_of(frames, {0.1, 0.1, 0.8, 0.8});
     view.color.blur_sigma = sigma;
-    expect_agreement({with_views(frames, {view})}, size, range("unit"), Planes::pack);
+    expect_agreement({with_views(frames, {view})}, size, range("unit"));
   }
   ViewPlan view = view_of(frames);
   view.color.blur_sigma = 200;
-  EXPECT_THROW(rendered_as_on_gpu<AsFloat>({with_views(frames, {view})}, 1024, {}, Planes::pack), DeviceError);
+  EXPECT_THROW(rendered_as_on_gpu<AsFloat>({with_views(frames, {view})}, 1024, {}), DeviceError);
 }
 
 TEST(RenderCudaBody, RoundsBf16ToTheNearest) {
@@ -264,8 +266,8 @@ TEST(RenderCudaBody, RoundsBf16ToTheNearest) {
   blurred.color.blur_sigma = 1;
   for (const int64_t size : {40, 37}) {
     const std::vector<Sample> batch = {with_views(frames, {plain, blurred})};
-    const std::vector<float> exact = rendered_as_on_gpu<AsFloat>(batch, size, range("standard"), Planes::pack);
-    const std::vector<uint16_t> half = rendered_as_on_gpu<AsBfloat16>(batch, size, range("standard"), Planes::pack);
+    const std::vector<float> exact = rendered_as_on_gpu<AsFloat>(batch, size, range("standard"));
+    const std::vector<uint16_t> half = rendered_as_on_gpu<AsBfloat16>(batch, size, range("standard"));
     ASSERT_EQ(half.size(), exact.size());
     for (size_t i = 0; i < half.size(); ++i) {
       const float value = std::bit_cast<float>(static_cast<uint32_t>(half[i]) << 16);
@@ -277,8 +279,8 @@ TEST(RenderCudaBody, RoundsBf16ToTheNearest) {
 TEST(RenderCudaBody, BringsNoMoreOfAPlaneThanItsViewsRead) {
   const Sample frames = made_sample({noisy_picture(400, 300, 2)});
   HostViews whole, part;
-  pack_views(with_views(frames, {view_of(frames)}), 32, {}, Planes::pack, whole);
-  pack_views(with_views(frames, {view_of(frames, {0.5, 0.5, 0.25, 0.25})}), 32, {}, Planes::pack, part);
+  pack_views(with_views(frames, {view_of(frames)}), 32, {}, whole);
+  pack_views(with_views(frames, {view_of(frames, {0.5, 0.5, 0.25, 0.25})}), 32, {}, part);
   const size_t planes = 400 * 300 * 3 / 2;
   EXPECT_GE(whole.bytes, planes);
   EXPECT_LT(part.bytes, planes / 8);
@@ -286,7 +288,7 @@ TEST(RenderCudaBody, BringsNoMoreOfAPlaneThanItsViewsRead) {
 
 TEST(RenderCudaBody, SizesOfFramesMayDifferWithinAView) {
   const Sample frames = made_sample({noisy_picture(64, 48, 1), noisy_picture(50, 70, 2), noisy_picture(64, 48, 3)});
-  expect_agreement({with_views(frames, {view_of(frames, {0.1, 0.2, 0.6, 0.6})})}, 32, range("unit"), Planes::pack);
+  expect_agreement({with_views(frames, {view_of(frames, {0.1, 0.2, 0.6, 0.6})})}, 32, range("unit"));
 }
 
 }  // namespace

@@ -49,5 +49,26 @@ TEST(CudaRenders, OnlyWhereTheNetworkComputesOnAGpu) {
   }
 }
 
+TEST(GpuDecoding, IsRefusedWhereTheCpuNeedsThePixels) {
+  MadeRun run(4, 2, kSide);
+  const auto refusal = [&run](const ViewOutput& output) -> std::string {
+    try {
+      with_rendering(run.setup, output);
+    } catch (const DeviceError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const ViewOutput gpu{.device = {c10::kCUDA, 0}, .size = kSide, .cuda_renders = true};
+  run.setup.options.decode = "cuda";
+  EXPECT_THAT(refusal({.size = kSide}), ::testing::HasSubstr("loader.decode: cuda was asked for, but the CPU renders"));
+  EXPECT_THAT(refusal(gpu), ::testing::HasSubstr("the objective measures its labels from the pixels"));
+  run.setup.finish = nullptr;
+  run.setup.options.cache_mb = 1;
+  EXPECT_THAT(refusal(gpu), ::testing::HasSubstr("loader.cache_mb"));
+  run.setup.options.decode = "auto";
+  EXPECT_EQ(refusal(gpu), "");
+}
+
 }  // namespace
 }  // namespace cstp

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <optional>
+#include <set>
 #include <thread>
 
 #include "cstp/core/config.h"
@@ -98,6 +100,54 @@ TEST(ClipLoader, ReplaysTheJournalEvenWhereTheVideoWouldNowBeGood) {
     EXPECT_EQ(replayed[i].attempt, expected[i].attempt);
     EXPECT_EQ(replayed[i].plan, expected[i].plan);
   }
+}
+
+TEST(ClipLoader, TakesWhatTheGpuDecodedAndAsksTheCpuForTheRest) {
+  LoaderRun run(good_videos(10), 40, 4, 3);
+  const std::vector<Sample> expected = run.all();
+  LoaderRun both(good_videos(10), 40, 4, 3);
+  both.setup.open = [&](const std::string& path, const ReaderOptions& options) {
+    OpenVideo video = both.videos.open(path, options);
+    video.read_on_gpu = [path, read = video.read](std::span<const int64_t> frames) -> std::optional<GpuFrames> {
+      if (fingerprint(path) % 2 == 0) return std::nullopt;
+      GpuFrames result;
+      result.frames = read(frames, [&result](size_t bytes) {
+        result.memory.push_back(std::make_shared<uint8_t[]>(bytes));
+        return result.memory.back().get();
+      });
+      return result;
+    };
+    return video;
+  };
+  const std::vector<Sample> found = both.all();
+  ASSERT_EQ(found.size(), expected.size());
+  std::set<bool> sides;
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].on_gpu, fingerprint(found[i].path) % 2 != 0);
+    sides.insert(found[i].on_gpu);
+    EXPECT_EQ(found[i].memory.size(), found[i].frames.size());
+    ASSERT_EQ(found[i].frames.size(), expected[i].frames.size());
+    for (size_t f = 0; f < found[i].frames.size(); ++f) EXPECT_EQ(found[i].frames[f].y[0], expected[i].frames[f].y[0]);
+  }
+  EXPECT_EQ(sides.size(), 2U);  // else the paths want other names
+}
+
+TEST(ClipLoader, LeavesRawBytesToTheCpu) {
+  LoaderRun run(good_videos(3), 6, 2, 1);
+  run.setup.plan = [](const VideoInfo& info, Rng& rng) {
+    SamplePlan plan = random_clip(info, rng);
+    plan.raw_bytes = true;
+    return plan;
+  };
+  run.setup.open = [&](const std::string& path, const ReaderOptions& options) {
+    OpenVideo video = run.videos.open(path, options);
+    video.read_on_gpu = [](std::span<const int64_t>) -> std::optional<GpuFrames> {
+      ADD_FAILURE() << "the GPU was asked";
+      return std::nullopt;
+    };
+    return video;
+  };
+  for (const Sample& sample : run.all()) EXPECT_FALSE(sample.on_gpu);
 }
 
 TEST(ClipLoader, StopsWhereTooManyVideosAreBad) {

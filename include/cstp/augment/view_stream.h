@@ -29,7 +29,10 @@ bool cuda_renders(const std::string& wanted, c10::Device device);
 
 /// The set-up with the finish hook of a learner: raw bytes where the plan wants them; the set-up's own hook (an
 /// objective's annotate()), which still sees the decoded frames; then the rendered views, or what a GPU renders from.
-ClipLoader::Setup with_rendering(ClipLoader::Setup setup, const ViewOutput& output);
+/// Where a GPU renders and there is no hook of its own, the GPU may decode too (loader.decode).
+/// @param used_on the stream (cudaStream_t) on which gather_views() will be called; null: the device's first
+/// @throws DeviceError if loader.decode is cuda, and it cannot
+ClipLoader::Setup with_rendering(ClipLoader::Setup setup, const ViewOutput& output, void* used_on = nullptr);
 
 /// Gathers rendered samples into one tensor, and their targets; or renders them on the GPU's current stream, without
 /// waiting for it. Samples with an error are left out.
@@ -51,9 +54,9 @@ class ViewStream {
   void start(const Batch& batch);
 
   ViewOutput output_;
+  std::unique_ptr<Ahead> ahead_;  ///< where the GPU renders: its stream, and the batch after the one in use
   ClipLoader loader_;
   double wait_ = 0;
-  std::unique_ptr<Ahead> ahead_;  ///< where the GPU renders: its stream, and the batch after the one in use
 };
 
 }  // namespace cstp

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@ struct LoaderOptions {
   double decode_deadline = 20.0;  ///< seconds for one video; past it the video counts as bad
   int64_t cache_mb = 0;           ///< MiB of decoded videos kept in memory, for small data sets; 0 = none
   std::string render = "auto";    ///< auto | cpu | cuda: where views are rendered
+  std::string decode = "auto";    ///< auto | cpu | cuda: where videos are decoded
   void bind(Fields& f);
 };
 
@@ -65,6 +67,15 @@ struct OpenVideo {
   VideoInfo info;
   std::function<std::vector<Frame>(std::span<const int64_t> frames, const FrameMemory& memory)>
       read;  ///< as VideoReader::read
+  std::function<std::optional<GpuFrames>(std::span<const int64_t> frames)>
+      read_on_gpu;  ///< asked first; as VideoReader::read_on_gpu; empty: the CPU decodes
+};
+
+/// What a GPU decodes.
+struct GpuDecoding {
+  std::shared_ptr<GpuDecoders> decoders;  ///< null: nothing
+  int64_t short_side = 0;                 ///< of the smallest videos that it takes, in pixels
+  bool wait = false;                      ///< for one of its decoders to be free; else the CPU takes the video
 };
 
 class ClipLoader {
@@ -81,6 +92,7 @@ class ClipLoader {
     int64_t first = 0, last = 0;  ///< samples [first, last) of the stream
     int64_t batch = 1;            ///< samples per next(); the last may be smaller
     LoaderOptions options;
+    GpuDecoding gpu;  ///< for whoever renders there: samples that it decoded are of no use to the CPU
     std::function<OpenVideo(const std::string& path, const ReaderOptions&)> open;  ///< empty: VideoReader
   };
   explicit ClipLoader(Setup setup);

@@ -25,6 +25,7 @@ struct Sample {
   std::vector<int64_t> frame_numbers;  ///< sorted, distinct: frames_wanted(plan)
   std::vector<Frame> frames;           ///< one per frame_numbers entry; planes lie in `memory`
   std::vector<std::shared_ptr<uint8_t[]>> memory;
+  bool on_gpu = false;  ///< the planes lie in the GPU's memory, which decoded them
   VideoInfo video;
   std::string path;    ///< of the video's file
   int64_t record = 0;  ///< index into Dataset::videos

@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "cstp/video/frame.h"
+#include "cstp/video/gpu_decoder.h"
 
 namespace cstp {
 
@@ -40,6 +42,13 @@ class VideoReader {
   /// @return one Frame per number, whose planes lie in memory given by `memory`
   /// @throws DecodeError naming path, frame and cause; the deadline counts from this call
   std::vector<Frame> read(std::span<const int64_t> frames, const FrameMemory& memory);
+
+  /// The same by the GPU's decoder, into its memory. Done when it returns.
+  /// @param wait for a decoder to be free
+  /// @return nothing where read() is to be asked: the video is of a kind that the GPU does not take, its decoder
+  /// complained, or (without `wait`) all are at work
+  /// @throws DecodeError if the deadline passes; DeviceError
+  std::optional<GpuFrames> read_on_gpu(std::span<const int64_t> frames, GpuDecoders& gpu, bool wait);
 
  private:
   struct Impl;
