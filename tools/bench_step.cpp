@@ -252,10 +252,24 @@ void run(Setup setup) {
   row["gemm_fraction"] = work / (median(times.wall) / static_cast<double>(setup.steps)) / gemm;
   row["first_loss"] = loss;
   print(row);
+  std::vector<std::string> failed;
   if (!setup.peer.empty()) {
-    for (const std::string& variant : setup.variants) compare(setup, ours, loss, variant, work, gemm);
+    for (const std::string& variant : setup.variants) {
+      try {
+        compare(setup, ours, loss, variant, work, gemm);
+      } catch (const Error& error) {  // the others can still be measured
+        std::cerr << "bench_step: " << error.what() << std::endl;
+        failed.push_back(variant);
+        print({{"kind", "step"},
+               {"who", "peer"},
+               {"model", setup.network.name},
+               {"variant", variant},
+               {"error", error.what()}});
+      }
+    }
   }
   if (temporary) fs::remove_all(setup.folder);
+  if (!failed.empty()) throw DataError(cat("not measured: ", join(failed, ", ")));
 }
 
 }  // namespace
@@ -266,7 +280,8 @@ int main(int argc, char** argv) {
   CLI::App app("bench_step: a training step beside PyTorch's");
   Setup setup;
   app.add_option("--device", setup.device)->check(CLI::IsMember({"cpu", "cuda"}));
-  app.add_option("--model", setup.network.name, "a backbone; rivals have r2plus1d18, r3d18, mc3_18 and s3d");
+  app.add_option("--model", setup.network.name,
+                 "a backbone; rivals have r2plus1d18, r3d18, mc3_18, s3d, r3d50 and s3dg");
   app.add_option("--width", setup.network.width, "of the backbone; rivals have 1 alone");
   const CLI::IsMember choices({"auto", "on", "off"});
   app.add_option("--pad-channels", setup.network.pad_channels, "ours: as model.pad_channels")->check(choices);

@@ -1,5 +1,6 @@
 /// A rival in a process of its own that stays: benchmarks alternate with it.
 #pragma once
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,8 +22,10 @@ class Peer {
   Peer(const std::vector<std::string>& command, std::string needs) : needs_(std::move(needs)) {
     std::array<int, 2> to{}, from{};
     if (::pipe(to.data()) != 0 || ::pipe(from.data()) != 0) throw DataError("the peer's pipes could not be made");
+    ::signal(SIGPIPE, SIG_IGN);  // that it is gone is told by the answer that does not come
     child_ = ::fork();
     if (child_ == 0) {
+      ::signal(SIGPIPE, SIG_DFL);
       ::dup2(to[0], STDIN_FILENO);
       ::dup2(from[1], STDOUT_FILENO);
       for (const int end : {to[0], to[1], from[0], from[1]}) ::close(end);

@@ -1,4 +1,4 @@
-"""PyTorch's training step of torchvision's networks, for tools/bench_step.cpp: one JSON argument says which, then a line
+"""PyTorch's training step of the networks of networks.py, for tools/bench_step.cpp: one JSON argument says which, then a line
 of standard input is answered with a line.
 
 version      -> ok NAME
@@ -17,31 +17,24 @@ import time
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 
-NAMES = {"r2plus1d18": "r2plus1d_18", "r3d18": "r3d_18", "mc3_18": "mc3_18", "s3d": "s3d"}
+import networks
 
 
 class Net(nn.Module):
     def __init__(self, name, classes):
         super().__init__()
-        self.backbone = getattr(torchvision.models.video, NAMES[name])(weights=None)
-        if name == "s3d":
-            del self.backbone.classifier, self.backbone.avgpool
-            features = 1024
-        else:
-            features = self.backbone.fc.in_features
-            del self.backbone.fc
+        self.backbone, features = networks.make(name)
         self.head = nn.Linear(features, classes)
 
     def forward(self, clips):
-        net = self.backbone
-        if hasattr(net, "features"):
-            x = net.features(clips)
-        else:
-            x = net.layer4(net.layer3(net.layer2(net.layer1(net.stem(clips)))))
-        return self.head(x.mean((2, 3, 4)))
+        return self.head(self.backbone(clips).mean((2, 3, 4)))
+
+    def weights(self):
+        """{the program's name: parameter}"""
+        weights = {"backbone." + networks.program_name(name): value for name, value in self.backbone.named_parameters()}
+        return weights | {"head." + name: value for name, value in self.head.named_parameters()}
 
 
 def values_of(setup, name, dtype):
@@ -52,7 +45,7 @@ def load_weights(setup, net):
     with open(os.path.join(setup["folder"], "weights.json")) as file:
         layout = json.load(file)
     values, at = values_of(setup, "weights.f32", np.float32), 0
-    mine = dict(net.named_parameters())
+    mine = net.weights()
     assert sorted(mine) == sorted(entry["name"] for entry in layout), "the networks have other parameters"
     with torch.no_grad():
         for entry in layout:
@@ -115,7 +108,7 @@ def main():
     for line in sys.stdin:
         command, *rest = line.split()
         if command == "version":
-            print("ok", f"torch {torch.__version__}, torchvision {torchvision.__version__}", file=answers, flush=True)
+            print("ok", networks.version_of(setup["model"]), file=answers, flush=True)
         elif command == "loss":
             with torch.no_grad():
                 print("ok", step.loss(step.net).item(), file=answers, flush=True)
