@@ -13,6 +13,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/versions.sh
+source scripts/web_videos.sh
 
 parts=() json= rounds=5 out=runs/benchmark device=cpu
 while [ $# -gt 0 ]; do
@@ -42,21 +43,10 @@ if [ ! -f .venv-bench/rivals ] || [ "$(cat .venv-bench/rivals)" != "${CSTP_RIVAL
   echo "${CSTP_RIVALS[*]}" > .venv-bench/rivals
 fi
 
-# videos NAME SIZE: four of 10 s at 30 fps as the web has them: H.264, a key frame every 250 frames, three B-frames
-videos() {
-  mkdir -p "$out/videos"
-  local i=0 source file
-  for source in "testsrc2=size=$2:rate=30" "mandelbrot=size=$2:rate=30" "life=size=$2:rate=30:mold=10:ratio=0.1:seed=7" "testsrc=size=$2:rate=30,rotate=t/3"; do
-    file=$out/videos/$1_$((i++)).mp4
-    [ -f "$file" ] || { ffmpeg -v error -y -f lavfi -i "$source,noise=alls=6:allf=t:all_seed=5,format=yuv420p" -t 10 -c:v libx264 -preset medium \
-      -crf 23 -g 250 -bf 3 -threads 1 "$file.part.mp4" && mv "$file.part.mp4" "$file"; }
-  done
-}
-
 bench_loader() {
   scripts/build.sh release bench_loader
-  videos 240p 320x240
-  videos 720p 1280x720
+  web_videos "$out/videos" 240p 320x240
+  web_videos "$out/videos" 720p 1280x720
   local rivals=(torchcodec_exact torchcodec_approximate decord pyav opencv)
   local set count
   for set in 240p 720p; do
@@ -81,7 +71,7 @@ bench_loader() {
 
 bench_pack() {
   scripts/build.sh release bench_loader cstp
-  videos 240p 320x240
+  web_videos "$out/videos" 240p 320x240
   local source=$out/pack_source kind option
   mkdir -p "$source/train/all"
   ln -sf "$(realpath "$out/videos")"/240p_?.mp4 "$source/train/all/"
