@@ -7,7 +7,7 @@
 #                             [--out FOLDER] [--json FILE]
 #   BUNDLE     the archive, or the folder that it was unpacked to
 #   --python   default: python3
-#   --only     tests, render, step, decode or train; default: all, in this order
+#   --only     tests, render, decode, step or train; default: all, in this order
 #   --model    of the step: r2plus1d18, r3d18, r3d50 or s3dg; default: all four
 #   --seconds  of the training run; default: 300. Making and packing its videos takes a minute or two more
 #   --limit    seconds for all of it; what has not ended by then is not measured. Default: 1700. With less time, ask for
@@ -39,9 +39,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$bundle" ] || usage
-[ ${#parts[@]} -gt 0 ] || parts=(tests render step decode train)
+[ ${#parts[@]} -gt 0 ] || parts=(tests render decode step train)
 [ ${#models[@]} -gt 0 ] || models=(r2plus1d18 r3d18 r3d50 s3dg)
-for part in "${parts[@]}"; do [[ $part =~ ^(tests|render|step|decode|train)$ ]] || usage; done
+for part in "${parts[@]}"; do [[ $part =~ ^(tests|render|decode|step|train)$ ]] || usage; done
 declare -A shape=([r2plus1d18]="16 112 64" [r3d18]="16 112 64" [r3d50]="16 224 32" [s3dg]="64 224 16")   # frames, pixels, clips a step
 for model in "${models[@]}"; do [ -n "${shape[$model]:-}" ] || usage; done
 fail() {
@@ -123,19 +123,6 @@ check_render() {
   attempt render torchvision 200 "$out/render.jsonl" "$theirs" "$bundle/peers/render_cuda.py" "$out/plans.json" || true
 }
 
-check_step() {
-  local model frames size batch command
-  for model in "${models[@]}"; do
-    read -r frames size batch <<< "${shape[$model]}"
-    attempt step "${model}_bytes" 60 "$out/step.jsonl" "$theirs" "$bundle/peers/networks.py" "$model" "$frames" "$size" || true
-    command=("${ours[@]}" "$bundle/bin/bench_step" --device cuda --precision bf16 --model "$model" --frames "$frames" --size "$size"
-             --batch "$batch" --steps 5 --rounds 7 --variants eager channels_last compile max_autotune
-             --peer "$theirs" "$bundle/peers/step.py")
-    attempt step "$model" 400 "$out/step.jsonl" "${command[@]}" --cuda-graph && continue
-    grep -qs "\"ours\",\"model\":\"$model\"" "$out/step.jsonl" || attempt step "${model}_without_graph" 300 "$out/step.jsonl" "${command[@]}" || true
-  done
-}
-
 check_decode() {
   local set reader=$bundle/bin/bench_loader cores
   cores=$(nproc)
@@ -148,6 +135,20 @@ check_decode() {
       continue
     fi
     attempt decode "cuda_$set" 60 "$out/decode_${set}_cuda.json" "${ours[@]}" "$reader" --pairs "$out/pairs_$set.jsonl" --decode-only --decode cuda --threads "$cores" || true
+  done
+}
+
+check_step() {
+  local model frames size batch command most=500
+  [ ${#parts[@]} = 1 ] || most=280
+  for model in "${models[@]}"; do
+    read -r frames size batch <<< "${shape[$model]}"
+    attempt step "${model}_bytes" 60 "$out/step.jsonl" "$theirs" "$bundle/peers/networks.py" "$model" "$frames" "$size" || true
+    command=("${ours[@]}" "$bundle/bin/bench_step" --device cuda --precision bf16 --model "$model" --frames "$frames" --size "$size"
+             --batch "$batch" --steps 5 --rounds 7 --variants eager channels_last compile max_autotune
+             --peer "$theirs" "$bundle/peers/step.py")
+    attempt step "$model" "$most" "$out/step.jsonl" "${command[@]}" --cuda-graph && continue
+    grep -qs "\"ours\",\"model\":\"$model\"" "$out/step.jsonl" || attempt step "${model}_without_graph" 300 "$out/step.jsonl" "${command[@]}" || true
   done
 }
 

@@ -191,7 +191,7 @@ def show(machine, rows):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
-    parser.add_argument("--parts", nargs="+", default=["tests", "render", "step", "decode", "train"])
+    parser.add_argument("--parts", nargs="+", default=["tests", "render", "decode", "step", "train"])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--json", default="")
     options = parser.parse_args()
