@@ -132,7 +132,7 @@ TEST_F(GpuCheck, SkippedTestsAreNotPassed) {
           R"({"testsuites":[{"testsuite":[{"name":"X","classname":"CudaA","result":"SKIPPED"}]}]})"
           "\nEND\n");
   EXPECT_THAT(check("--only tests").text,
-              HasSubstr("| tests | a_tests |  | all pass | not measured: 1 skipped, none ran |"));
+              HasSubstr("| tests | a_tests | 0 passed | all pass | not measured: 1 of 1 were skipped |"));
 }
 
 TEST_F(GpuCheck, AFailedTestIsNamed) {
@@ -178,6 +178,43 @@ TEST_F(GpuCheck, AStepThatNoGraphTakesIsMeasuredWithoutOne) {
       R"({"kind":"step","who":"ours","model":"s3dg","batch":1,"clips_per_second":7,"cuda_graph":false,"gemm_fraction":0.3,"flops_per_step":1,"peak_bytes":1})"
       "\nEND\n");
   EXPECT_THAT(check("--only step --model s3dg").text, HasSubstr("| step | s3dg 64x224 | 7 clips/s, batch 1 |"));
+}
+
+TEST_F(GpuCheck, ClipsThatTheGpuDidNotDecodeAreCounted) {
+  fs::create_directories(in_folder("bundle/videos"));
+  write("bin/bench_loader", R"(#!/bin/sh
+case "$*" in
+  *--help*) echo "--decode TEXT:{cpu,cuda}" ;;
+  *cuda*) echo '{"clips":8,"clips_by_gpu":6,"threads":2,"clips_per_second":300}' ;;
+  *) echo '{"clips":8,"clips_by_gpu":0,"threads":2,"clips_per_second":100}' ;;
+esac
+)");
+  fs::permissions(in_folder("bundle/bin/bench_loader"), fs::perms::owner_all);
+  const Outcome outcome = check("--only decode");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.text, HasSubstr("| decode | 240p H.264, CPU | 100 clips/s, 2 threads |"));
+  EXPECT_THAT(outcome.text, HasSubstr("| 300 clips/s, 2 threads, 3.00 times the CPU's, but only 6 of 8 by the GPU |"));
+}
+
+/// The first fifth warms up: 10 lines, of which 8 count.
+TEST_F(GpuCheck, TrainingIsToldByItsSteadyPart) {
+  fs::create_directories(in_folder("bundle/configs"));
+  write("metrics.py", R"(import sys
+for step in range(1, 11):
+  print('{"step":%d,"loss":%f,"accuracy_spatial":0.5,"clips_per_second":%d,"stages":{"wait":%f,"gather":0,"forward":1,'
+        '"backward":0,"update":0,"rest":0}}' % (step, 10 - step, 5 if step < 3 else 700, 9 if step < 3 else 0.25))
+)");
+  program("cstp", R"([ $1 = train ] || exit 0
+for output; do :; done
+mkdir -p $output
+python3 $(dirname $0)/../metrics.py > $output/metrics.jsonl
+echo '{"steps":10,"clips_per_second":700}'
+)");
+  const Outcome outcome = check("--only train --seconds 1");
+  EXPECT_THAT(outcome.text, HasSubstr("| train | steady throughput | 700 clips/s over 10 steps |"));
+  EXPECT_THAT(outcome.text, HasSubstr("| train | waiting for data | 20.0% of a step | < 5 % | missed |"));
+  EXPECT_THAT(outcome.text, HasSubstr("| train | loss | 9.000 -> 0.000 |"));
+  EXPECT_THAT(outcome.text, HasSubstr("contrastive loss and heads |  | < 3 % | not measured"));
 }
 
 TEST_F(GpuCheck, WhatNoTimeIsLeftForIsNotMeasured) {
