@@ -13,7 +13,7 @@
 #   --limit    seconds for all of it; what has not ended by then is not measured. Default: 1700. With less time, ask for
 #              one part, or one model, a call
 #   --out      folder for the programs' own output; default: gpu_check beside the bundle
-#   --json     the table as JSON
+#   --json     the table as JSON, with the course of the training
 # Exit code: 0 if every part ran (missed targets are in the table), 1 if some did not, 6 without a GPU: then it has been
 # checked that the programs of the bundle start here.
 set -euo pipefail
@@ -52,9 +52,13 @@ fail() {
 [ -e "$bundle" ] || fail 2 "there is no bundle at $bundle; scripts/gpu_bundle.sh makes one"
 "$python" -c '' 2> /dev/null || fail 2 "$python does not start; name a Python that has torch 2.11 with --python"
 out=${out:-$(dirname "$bundle")/gpu_check}
+if [ -e "$out" ] && [ ! -e "$out/.gpu_check" ] && [ -n "$(ls -A "$out")" ]; then
+  fail 2 "$out is not empty, and holds nothing of this script; give another folder with --out"
+fi
 rm -rf "$out"
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+touch "$out/.gpu_check"
 if [ ! -d "$bundle" ]; then
   unpacked=$(mktemp -d)
   trap 'rm -rf "$unpacked"' EXIT

@@ -111,6 +111,16 @@ TEST_F(GpuCheck, RefusesWhatIsNoBundle) {
   EXPECT_THAT(outcome.text, HasSubstr("is no bundle of scripts/gpu_bundle.sh"));
 }
 
+TEST_F(GpuCheck, RemovesNoFolderButItsOwn) {
+  machine("sys.exit(6)");
+  program("bench_step", "");
+  const std::string own = "--out " + in_folder("own"), other = "--out " + in_folder("bundle");
+  EXPECT_EQ(check(own).code, 6);
+  EXPECT_EQ(check(own).code, 6);
+  EXPECT_EQ(check(other).code, 2);
+  EXPECT_TRUE(fs::exists(in_folder("bundle/peers")));
+}
+
 TEST_F(GpuCheck, APartThatFailsDoesNotEndTheRest) {
   program("a_tests", "echo the device went away >&2; exit 6\n");
   program("b_tests",
@@ -210,10 +220,11 @@ mkdir -p $output
 python3 $(dirname $0)/../metrics.py > $output/metrics.jsonl
 echo '{"steps":10,"clips_per_second":700}'
 )");
-  const Outcome outcome = check("--only train --seconds 1");
+  const Outcome outcome = check("--only train --seconds 1 --json " + in_folder("table.json"));
   EXPECT_THAT(outcome.text, HasSubstr("| train | steady throughput | 700 clips/s over 10 steps |"));
   EXPECT_THAT(outcome.text, HasSubstr("| train | waiting for data | 20.0% of a step | < 5 % | missed |"));
   EXPECT_THAT(outcome.text, HasSubstr("| train | loss | 9.000 -> 0.000 |"));
+  EXPECT_THAT(run("cat " + in_folder("table.json")).text, HasSubstr("\"loss\": 6.0"));  // the curve, for the document
   EXPECT_THAT(outcome.text, HasSubstr("contrastive loss and heads |  | < 3 % | not measured"));
 }
 

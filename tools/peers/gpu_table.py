@@ -34,7 +34,7 @@ def document(path):
 
 class Table:
     def __init__(self, folder):
-        self.folder, self.rows = folder, []
+        self.folder, self.rows, self.curve = folder, [], []
         self.lacks = {(lack["part"], lack["name"]): lack["why"] for lack in documents(self.path("lacks.jsonl"))}
 
     def path(self, name):
@@ -157,6 +157,8 @@ class Table:
 
     def train(self):
         lines, result = documents(self.path("train_metrics.jsonl")), document(self.path("train.json"))
+        kept = ("step", "seconds", "clips_per_second", "loss", "accuracy_spatial", "accuracy_temporal")
+        self.curve = [{key: line.get(key) for key in kept} for line in lines[:: max(1, len(lines) // 50)]]
         later = lines[len(lines) // 5 :]  # the first fifth warms up
         if len(later) < 2:
             why = self.why("train", "videos", "packing", "trial", "run")
@@ -205,7 +207,7 @@ def main():
     show(machine, table.rows)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "rows": table.rows}, file, indent=1)
+            json.dump({"machine": machine, "rows": table.rows, "training": table.curve}, file, indent=1)
 
 
 if __name__ == "__main__":
