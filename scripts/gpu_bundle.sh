@@ -36,7 +36,7 @@ cp configs/k400_stor_contrast.yaml "$stage/configs/"
 
 # path_of PROGRAM LIBRARY: where the loader finds what PROGRAM needs
 export LD_LIBRARY_PATH=$PWD/$stage/lib
-path_of() { ldd "$1" | awk -v name="$2" 'index($1, name) == 1 {print $3; exit}'; }
+path_of() { ldd "$1" | awk -v name="$2" 'index($1, name) == 1 && !found++ {print $3}'; }
 pictures=$(path_of "$stage/bin/cstp" libopencv_imgcodecs)
 if [ -n "$pictures" ]; then
   name=$(readelf -d "$pictures" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
