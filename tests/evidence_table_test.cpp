@@ -67,8 +67,19 @@ TEST_F(EvidenceTable, TakesThePartsOfAJointObjectiveIntoTheColumnsOfThoseParts) 
   const std::string text = table();
   EXPECT_THAT(text, HasSubstr("| cvrl_sts | 50.0 (1 seed) | 25.0 (1 seed) | 1 |"));
   // 0.1875 above guessing, whose standard error is sqrt(0.0625 * 0.9375 / 300) = 0.01398.
-  EXPECT_THAT(text, HasSubstr("cvrl_sts: instance 25.0 % against 6.2 % (+13 sigma, 300 pairs)"));
+  EXPECT_THAT(text, HasSubstr("cvrl_sts: instance 25.0 % against 6.2 % (+13 sigma of 300 pairs)"));
   EXPECT_THAT(text, HasSubstr("cvrl_sts: motion: squared error 5.500 against the labels' variance of 6.500 (1 cell)"));
+}
+
+TEST_F(EvidenceTable, MeasuresAccuraciesInStandardErrorsOverPairsAndOverSeeds) {
+  const auto pretext = [](double accuracy) {
+    return "{\"accuracy_rate\": " + std::to_string(accuracy) + ", \"constant_rate\": 0.5, \"samples\": 100}";
+  };
+  write_cell("motion/rate/seed1/fold0", 0.5, pretext(0.6));
+  write_cell("motion/rate/seed2/fold0", 0.5, pretext(0.7));
+  write_cell("motion/rate/seed3/fold0", 0.5, pretext(0.8));
+  // 0.2 / sqrt(0.25 / 300), and 0.2 / (0.1 / sqrt 3)
+  EXPECT_THAT(table(), HasSubstr("rate 70.0 % against 50.0 % (+7 sigma of 300 pairs, +3 sigma over 3 cells)"));
 }
 
 TEST_F(EvidenceTable, MeasuresErrorsInStandardErrorsOfTheirMarginOverSeeds) {
@@ -79,7 +90,7 @@ TEST_F(EvidenceTable, MeasuresErrorsInStandardErrorsOfTheirMarginOverSeeds) {
   write_cell("motion/sts/seed2/fold0", 0.5, pretext(4.9));
   write_cell("motion/sts/seed3/fold0", 0.5, pretext(4.8));
   EXPECT_THAT(table(), HasSubstr("squared error 4.900 against the labels' variance of 6.000 "
-                                 "(less by 1.100 ± 0.100, +19 sigma, 3 cells)"));  // 1.1 / (0.1 / sqrt 3)
+                                 "(less by 1.100 ± 0.100, +19 sigma over 3 cells)"));  // 1.1 / (0.1 / sqrt 3)
 }
 
 TEST_F(EvidenceTable, GivesTheMedianOfWhatAStepCost) {

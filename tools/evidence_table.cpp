@@ -2,8 +2,9 @@
 //
 // A cell is FOLDER/SET/ROW/seedN/foldM/{linear,knn,retrieve,pretext}.json. Folds are averaged first, then seeds: mean
 // and sample standard deviation over seeds. For a row's own tasks the margin over guessing is also given in standard
-// errors: of an accuracy those of the pooled held-out pairs (binomial, pairs of one video taken as independent), of an
-// error those of its mean over the seeds. FOLDER/cost/ROW.txt has what a step cost, a line for each time it was taken.
+// errors: those over the cells, which hold for other seeds too; and of an accuracy those of the pooled held-out pairs
+// (binomial, pairs of one video taken as independent), which hold for these networks. FOLDER/cost/ROW.txt has what a
+// step cost, a line for each time it was taken.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -156,22 +157,34 @@ std::vector<Measured> measurements(const fs::path& row, const Head& head) {
   return found;
 }
 
-/// "temporal 32.1 % against 20.3 % (+17 sigma, 9,600 pairs)": a head of a row against guessing.
+/// How many standard errors over the cells a margin is above zero; "" for one cell, and where all are the same.
+std::string sigmas_over_cells(const std::vector<double>& margins) {
+  const Summary margin = *summarise(margins);
+  if (margins.size() == 1 || margin.deviation == 0) return "";
+  char text[64];
+  std::snprintf(text, sizeof text, ", %+.0f sigma over %zu cells",
+                margin.mean / (margin.deviation / std::sqrt(static_cast<double>(margins.size()))), margins.size());
+  return text;
+}
+
+/// "temporal 32.1 % against 20.3 % (+17 sigma of 9600 pairs, +8 sigma over 3 cells)": a head of a row against guessing.
 std::string accuracy_margin(const fs::path& row, const Head& head) {
   double right = 0, constant = 0, samples = 0;
+  std::vector<double> margins;
   for (const Measured& cell : measurements(row, head)) {
     right += cell.value * cell.samples, constant += cell.constant * cell.samples, samples += cell.samples;
+    margins.push_back(cell.value - cell.constant);
   }
   if (samples == 0) return "";
   const double p = right / samples, q = constant / samples;
   const double sigma = std::sqrt(q * (1 - q) / samples);
   char text[96];
-  std::snprintf(text, sizeof text, "%s %.1f %% against %.1f %% (%+.0f sigma, %.0f pairs)", head.name, 100 * p, 100 * q,
+  std::snprintf(text, sizeof text, "%s %.1f %% against %.1f %% (%+.0f sigma of %.0f pairs", head.name, 100 * p, 100 * q,
                 (p - q) / sigma, samples);
-  return text;
+  return cat(text, sigmas_over_cells(margins), ")");
 }
 
-/// "motion: squared error 5.59 against the labels' variance of 6.85 (less by 1.26 ± 0.04, +55 sigma, 3 cells)".
+/// "motion: squared error 5.59 against the labels' variance of 6.85 (less by 1.26 ± 0.04, +55 sigma over 3 cells)".
 std::string error_margin(const fs::path& row, const Head& head) {
   std::vector<double> errors, constants, margins;
   for (const Measured& cell : measurements(row, head)) {
@@ -184,9 +197,8 @@ std::string error_margin(const fs::path& row, const Head& head) {
                 summarise(errors)->mean, summarise(constants)->mean);
   if (margins.size() == 1) return cat(text, " (1 cell)");
   char spread[96];
-  std::snprintf(spread, sizeof spread, " (less by %.3f ± %.3f, %+.0f sigma, %zu cells)", margin.mean, margin.deviation,
-                margin.mean / (margin.deviation / std::sqrt(static_cast<double>(margins.size()))), margins.size());
-  return cat(text, spread);
+  std::snprintf(spread, sizeof spread, " (less by %.3f ± %.3f", margin.mean, margin.deviation);
+  return cat(text, spread, sigmas_over_cells(margins), ")");
 }
 
 /// Median of a column of FOLDER/cost/ROW.txt: seconds a step, and MB at most.
