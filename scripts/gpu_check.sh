@@ -18,7 +18,7 @@
 # checked that the programs of the bundle start here.
 set -euo pipefail
 usage() {
-  sed -n '6,17p' "$0" >&2
+  sed -n '6,18p' "$0" >&2
   exit 2
 }
 
@@ -133,12 +133,12 @@ check_decode() {
   [ -x "$reader" ] && [ -d "$bundle/videos" ] || { lack decode cpu "the bundle has no videos or no reader of them"; return; }
   for set in 240p 720p; do
     "${ours[@]}" "$reader" --make-pairs $([ $set = 240p ] && echo 256 || echo 96) --seed 1 "$bundle"/videos/${set}_*.mp4 > "$out/pairs_$set.jsonl" || true
-    attempt decode "cpu_$set" 60 "$out/decode_${set}_cpu.json" "${ours[@]}" "$reader" --pairs "$out/pairs_$set.jsonl" --decode-only --threads "$cores" || true
+    attempt decode "cpu_$set" 60 "$out/decode_${set}_cpu.json" "${ours[@]}" "$reader" --pairs "$out/pairs_$set.jsonl" --decode-only --repeat 4 --threads "$cores" || true
     if ! "${ours[@]}" "$reader" --help | grep -q -- '--decode .*cuda'; then
       lack decode "cuda_$set" "this bundle's bench_loader has no --decode cuda"
       continue
     fi
-    attempt decode "cuda_$set" 60 "$out/decode_${set}_cuda.json" "${ours[@]}" "$reader" --pairs "$out/pairs_$set.jsonl" --decode-only --decode cuda --threads "$cores" || true
+    attempt decode "cuda_$set" 60 "$out/decode_${set}_cuda.json" "${ours[@]}" "$reader" --pairs "$out/pairs_$set.jsonl" --decode-only --decode cuda --repeat 4 --threads "$cores" || true
   done
 }
 
@@ -168,7 +168,8 @@ check_train() {
     --set "data.root=$work/videos" --set data.videos=0 --split train --output "$work/pack" || return 0
   # A short run tells how many epochs the time is, so that the learning rate goes through its whole course.
   attempt train trial 120 "$out/trial.json" "${program[@]}" train "${recipe[@]}" --set train.max_steps=60 --json --output "$work/trial" || return 0
-  rate=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["clips_per_second"])' "$out/trial.json")
+  rate=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["clips_per_second"])' "$out/trial.json") ||
+    { lack train run "the trial run told no rate"; return 0; }
   recipe+=(--set "train.epochs=$("$python" -c "print(max(2, int($seconds * $rate / 2 / $videos)))")")
   attempt train run $((seconds * 3 / 2 + 60)) "$out/train.json" "${program[@]}" train "${recipe[@]}" --json --output "$work/run" || true
   cp "$work/run/metrics.jsonl" "$out/train_metrics.jsonl" 2> /dev/null || true

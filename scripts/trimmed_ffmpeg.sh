@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# FFmpeg with little in it: H.264, HEVC, MPEG-4, VP9 and AV1 out of MP4 files, on the CPU and by NVDEC; H.264 (libx264) and
+# FFmpeg with little in it: H.264, HEVC, MPEG-4, VP9 and AV1 out of MP4 files, on the CPU, H.264 by NVDEC too; H.264 (libx264) and
 # MPEG-4 into them; scaling. 6 MB, where the distribution's comes to 100 MB with all that it needs. For machines that
 # have none (scripts/gpu_bundle.sh).
 #
@@ -53,7 +53,7 @@ each() { local kind=$1; shift; printf -- "--enable-$kind=%s " "$@"; }
   --disable-avdevice --disable-avfilter --disable-postproc --disable-swresample --disable-debug --disable-static --enable-shared \
   --enable-gpl --enable-libx264 --enable-ffnvcodec --enable-nvdec --enable-protocol=file \
   $(each demuxer mov) $(each muxer mp4) $(each encoder libx264 mpeg4) \
-  $(each decoder h264 hevc mpeg4 vp9 av1) $(each hwaccel {h264,hevc,mpeg4,vp9,av1}_nvdec) \
+  $(each decoder h264 hevc mpeg4 vp9 av1) --enable-hwaccel=h264_nvdec \
   $(each parser h264 hevc mpeg4video vp9 av1) \
   $(each bsf h264_mp4toannexb hevc_mp4toannexb mpeg4_unpack_bframes extract_extradata vp9_superframe vp9_superframe_split av1_frame_split) \
   > ../log 2>&1 || { tail -20 ../log >&2; fail "FFmpeg could not be configured"; }

@@ -8,6 +8,6 @@ web_videos() {
     [ $i -lt "${4:-4}" ] || break
     file=$1/$2_$((i++)).mp4
     [ -f "$file" ] || { ffmpeg -v error -y -f lavfi -i "$source,noise=alls=6:allf=t:all_seed=5,format=yuv420p" -t 10 -c:v libx264 -preset medium \
-      -crf 23 -g 250 -bf 3 -threads 1 "$file.part.mp4" && mv "$file.part.mp4" "$file"; }
+      -crf 23 -g 250 -bf 3 -threads 1 -f mp4 "$file.part" && mv "$file.part" "$file"; }
   done
 }

@@ -108,6 +108,7 @@ struct ClipLoader::Impl {
       timing.decode += spent.decode;
       timing.finish += spent.finish;
       ++timing.samples;
+      timing.on_gpu += slot.sample && slot.sample->on_gpu ? 1 : 0;
       done.emplace(n, std::move(slot));
       if (n == front) ready.notify_one();
     }

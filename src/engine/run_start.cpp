@@ -1,14 +1,11 @@
 #include "run_start.h"
 
-#include <torch/utils.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <vector>
 
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
-#include "cstp/core/random.h"
 #include "cstp/core/text.h"
 #include "cstp/distributed/collectives.h"
 #include "cstp/engine/checkpoint.h"
@@ -17,8 +14,6 @@
 namespace cstp {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr uint64_t kStepStream = 0x73746570;  // keeps these draws apart from those of samples
 
 fs::path journal_of(const fs::path& output, int64_t rank) {
   return output / (rank == 0 ? "bad.jsonl" : cat("bad-", rank, ".jsonl"));
@@ -152,11 +147,6 @@ BadVideos open_journals(const RunConfig& config, const Dataset& dataset, const T
   }
   return {own.string(), std::ssize(dataset.videos), config.data.on_bad_video == "error" ? 0 : config.data.max_bad,
           others};
-}
-
-void seed_step(int64_t seed, int64_t step, int64_t rank) {
-  Rng draws(static_cast<uint64_t>(seed) ^ kStepStream, static_cast<uint64_t>(step), static_cast<uint64_t>(rank));
-  torch::manual_seed(draws.bits());
 }
 
 }  // namespace cstp

@@ -34,7 +34,4 @@ Standing open_run(const RunConfig& config, const Dataset& dataset, const std::st
 /// the journal of this rank: not before all ranks have read, so they must meet() in between.
 BadVideos open_journals(const RunConfig& config, const Dataset& dataset, const TrainSetup& setup);
 
-/// Each rank's dropout is its own, and a function of the step, so that it needs no place in the checkpoint.
-void seed_step(int64_t seed, int64_t step, int64_t rank);
-
 }  // namespace cstp

@@ -204,6 +204,8 @@ class Run {
     }
     if (bad_.count() > 0 && world().is_first())
       log::warning("bad videos: ", bad_.count(), " of ", count_text(std::ssize(dataset_.videos)), ", each replaced");
+    if (const ClipLoader::Timing timing = stream_.timing(); timing.on_gpu > 0)
+      log::info("the GPU decoded ", count_text(timing.on_gpu), " of ", count_text(timing.samples), " samples");
     if (now_.step > first_step_) {
       const StageTimes times = clock_.now();
       log::info(stage_text(times), "; ", stage_advice(times, cores_of_rank(world())));

@@ -1,9 +1,12 @@
 #include "training_step.h"
 
+#include <torch/utils.h>
+
 #include <optional>
 
 #include "cstp/core/error.h"
 #include "cstp/core/log.h"
+#include "cstp/core/random.h"
 #include "cstp/core/text.h"
 #include "cstp/distributed/gradient_sync.h"
 #include "cstp/distributed/sync_norm.h"
@@ -12,6 +15,8 @@
 
 namespace cstp {
 namespace {
+
+constexpr uint64_t kStepStream = 0x73746570;  // keeps these draws apart from those of samples
 
 /// A batch at addresses that stay, for a recorded step.
 class FixedBatch {
@@ -53,6 +58,11 @@ Optimizer::Named prepared(Objective& objective, c10::Device device, const RunCon
   if (config.train.channels_last) to_channels_last(objective);
   if (config.train.sync_norm == "auto") synchronize_norms(objective, world);
   return objective.trainable();
+}
+
+void seed_step(int64_t seed, int64_t step, int64_t rank) {
+  Rng draws(static_cast<uint64_t>(seed) ^ kStepStream, static_cast<uint64_t>(step), static_cast<uint64_t>(rank));
+  torch::manual_seed(draws.bits());
 }
 
 struct TrainingStep::Impl {

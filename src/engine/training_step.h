@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "cstp/augment/view_batch.h"
@@ -16,6 +17,9 @@ namespace cstp {
 /// The objective on the device, in the memory order and with the norms of the recipe: what an optimizer is to be made
 /// of. @return its trainable parameters
 Optimizer::Named prepared(Objective& objective, c10::Device device, const RunConfig& config, const World& world);
+
+/// Each rank's dropout is its own, and a function of the step, so that it needs no place in the checkpoint.
+void seed_step(int64_t seed, int64_t step, int64_t rank);
 
 /// Loss of a batch, gradients, their mean over the ranks, update; on a GPU recorded once as a CUDA graph, where that
 /// can be done, and replayed.

@@ -10,10 +10,11 @@
 #include <utility>
 
 #include "cstp/core/error.h"
+#include "cstp/core/log.h"
 #include "cstp/core/text.h"
 #include "cstp/video/packed_path.h"
 #include "frame_index.h"
-#include "gpu_session.h"
+#include "gpu_lease.h"
 #include "packet_source.h"
 #include "plane_copy.h"
 
@@ -62,6 +63,13 @@ std::vector<Run> plan_runs(const FrameIndex& index, const std::vector<int64_t>& 
     runs.back().end = i + 1;
   }
   return runs;
+}
+
+/// Lossless H.264 and whatever else goes past the profile High is left to the CPU.
+bool gpu_may_take(const AVCodecParameters& stream) {
+  const int profile = stream.profile & ~(FF_PROFILE_H264_CONSTRAINED | FF_PROFILE_H264_INTRA);
+  return stream.codec_id == AV_CODEC_ID_H264 &&
+         (profile == FF_PROFILE_H264_BASELINE || profile == FF_PROFILE_H264_MAIN || profile == FF_PROFILE_H264_HIGH);
 }
 
 }  // namespace
@@ -205,14 +213,14 @@ bool VideoReader::Impl::decode_run(const Run& run) {
   }
   if (!go_to(*run.start)) return false;
   bool plain = run.start->packet == 0;  // so far as a sequential decode, whose errors are part of the picture
-  bool well = true;
+  bool well = true, stored = true;
   if (run.start->packet > 0) decoder->flush();
   const auto keep = [&](const AVFrame& picture) {
     if (picture.pts < run.start->packet || picture.pts > run.last) return;
     const int64_t frame = index->packets[static_cast<size_t>(picture.pts)].frame;
     if (frame < run.start->frame) return;
     well = well && (plain || picture.decode_error_flags == 0);
-    well = take(picture, frame, run.begin, run.end) && well;
+    stored = take(picture, frame, run.begin, run.end) && stored;
   };
   while (position <= run.last) {
     const int64_t number = position;
@@ -227,8 +235,9 @@ bool VideoReader::Impl::decode_run(const Run& run) {
     const bool sent = decoder->send(packet.get(), keep);
     const bool leading = entry.frame >= 0 && entry.frame < run.start->frame;  // refers to what was passed over
     well = well && (sent || plain || leading);
+    if (!stored) return false;
   }
-  return decoder->send(nullptr, keep) && well;
+  return decoder->send(nullptr, keep) && well && stored;
 }
 
 /// As new, so that a read does not depend on those before.
@@ -340,33 +349,39 @@ std::vector<Frame> VideoReader::read(std::span<const int64_t> frames, const Fram
 std::optional<GpuFrames> VideoReader::read_on_gpu(std::span<const int64_t> frames, GpuDecoders& gpu, bool wait) {
   Impl& self = *impl_;
   if (frames.empty() || !self.index->header || !self.index->matched) return std::nullopt;
-  GpuDecoders::Lease session(gpu, *self.index->header, wait);
+  if (!gpu_may_take(*self.index->header->parameters)) return std::nullopt;
+  GpuDecoders::Lease session(gpu, self.index->header, wait);
   if (!session) return std::nullopt;
   self.begin(frames);
   self.open_source();
-  self.decoder = &session->decoder_for(self.path, self.index->header);
   self.knows_header = true;
   GpuFrames result;
+  GpuSession::Copied last = GpuSession::Copied::done;
   self.store = [&](const AVFrame& picture, Slot& slot) {
-    return session->copy(picture, slot.frame, result.memory.emplace_back());
+    last = session->copy(picture, slot.frame, result.memory.emplace_back());
+    return last == GpuSession::Copied::done;
   };
   bool well = false;
   try {
+    self.decoder = &session->decoder_for(self.path, self.index->header);
     well = self.read_runs() && self.complete();
-  } catch (...) {  // the deadline
+  } catch (...) {
     session.spoil();
-    session->finish();
     self.source.reset();
+    session->finish();  // before the memory of the copies is given back
     throw;
   }
-  session->finish();  // the copies, whose memory may be given back now
-  if (!well) {
-    session.spoil();
-    self.source.reset();  // wherever it stands, the CPU begins anew
-    return std::nullopt;
+  session->finish();
+  if (well) {
+    result.frames = self.in_order_of(frames);
+    return result;
   }
-  result.frames = self.in_order_of(frames);
-  return result;
+  self.source.reset();  // wherever it stands, the CPU begins anew
+  if (last == GpuSession::Copied::not_taken && session.refuse()) {
+    log::warning(self.path, ": the GPU's decoder does not take it, so the CPU decodes it and others of its kind");
+  }
+  session.spoil();
+  return std::nullopt;
 }
 
 }  // namespace cstp

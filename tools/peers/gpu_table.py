@@ -147,7 +147,7 @@ class Table:
             for by, found in (("cpu", cpu), ("cuda", gpu)):
                 row = f"{size} H.264, {'NVDEC' if by == 'cuda' else 'CPU'}"
                 if found is None:
-                    self.lack("decode", row, "", self.why("decode", f"{by}_{size}", by))
+                    self.lack("decode", row, "", self.why("decode", f"{by}_{size}", by, "cpu"))
                     continue
                 rate = found["clips_per_second"]
                 beside = f", {rate / cpu['clips_per_second']:.2f} times the CPU's" if by == "cuda" and cpu else ""

@@ -106,6 +106,7 @@ class ClipLoader {
   struct Timing {
     double open = 0, plan = 0, decode = 0, finish = 0;
     int64_t samples = 0;
+    int64_t on_gpu = 0;   ///< of them decoded by the GPU
     int64_t threads = 0;  ///< workers
   };
   Timing timing() const;  ///< seconds of worker time so far

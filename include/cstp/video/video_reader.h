@@ -46,7 +46,7 @@ class VideoReader {
   /// The same by the GPU's decoder, into its memory. Done when it returns.
   /// @param wait for a decoder to be free
   /// @return nothing where read() is to be asked: the video is of a kind that the GPU does not take, its decoder
-  /// complained, or (without `wait`) all are at work
+  /// complained, its memory for frames is full, or (without `wait`) all decoders are at work
   /// @throws DecodeError if the deadline passes; DeviceError
   std::optional<GpuFrames> read_on_gpu(std::span<const int64_t> frames, GpuDecoders& gpu, bool wait);
 
