@@ -29,6 +29,8 @@ declare -A recipe=(   # what a row changes in the recipe; an empty one is the re
   [contrast]="objective.weights={contrast: 0.1, spatial: 0, temporal: 0, rate: 0, rotation: 0}"
   [overlap]="objective.weights={contrast: 0, spatial: 1, temporal: 1, rate: 0, rotation: 0}"
   [contrast_overlap]="objective.weights={contrast: 0.1, spatial: 1, temporal: 1, rate: 0, rotation: 0}"
+  [rate]="objective.weights={contrast: 0, spatial: 0, temporal: 0, rate: 1, rotation: 0}"
+  [overlap_rate]="objective.weights={contrast: 0, spatial: 1, temporal: 1, rate: 1, rotation: 0}"
   [rate_rotation]="objective.weights={contrast: 0, spatial: 0, temporal: 0, rate: 1, rotation: 1}"
   [all]="objective.weights={contrast: 0.1, spatial: 1, temporal: 1, rate: 1, rotation: 1}"
   [recipe]=""
@@ -47,7 +49,7 @@ declare -A recipe=(   # what a row changes in the recipe; an empty one is the re
  {weight: 0.1, name: hdc, sc: {weight: 0}, weights: geometric}]}"
   [cvrl_sts]="objective={name: joint, parts: [{weight: 0.1, name: cvrl}, {weight: 1, name: sts, $sts}]}"
 )
-all_rows=(untrained mean_frame frame_difference supervised contrast overlap contrast_overlap rate_rotation all recipe spatial temporal
+all_rows=(untrained mean_frame frame_difference supervised contrast overlap contrast_overlap rate overlap_rate rate_rotation all recipe spatial temporal
           cvrl_linear cvrl_uniform hdc_uniform hdc_geometric hdc_sc hdc_tc sts sts_motion sts_appearance stor_cvrl_hdc cvrl_sts)
 
 sets=() rows=() seeds=() out=runs/evidence jobs=$(nproc) ut= cost=

@@ -45,11 +45,13 @@ constexpr Column kColumns[] = {
     {"TC instance", "pretext.json", "tc_top1"},
 };
 // The order of docs/evidence.md; rows it does not know follow by name.
-constexpr const char* kRows[] = {
-    "untrained",     "mean_frame",    "frame_difference", "supervised", "contrast", "overlap",     "contrast_overlap",
-    "spatial",       "temporal",      "rate_rotation",    "all",        "recipe",   "cvrl_linear", "cvrl_uniform",
-    "hdc_uniform",   "hdc_geometric", "hdc_sc",           "hdc_tc",     "sts",      "sts_motion",  "sts_appearance",
-    "stor_cvrl_hdc", "cvrl_sts"};
+constexpr const char* kRows[] = {"untrained",   "mean_frame",    "frame_difference", "supervised",
+                                 "contrast",    "overlap",       "contrast_overlap", "spatial",
+                                 "temporal",    "rate",          "overlap_rate",     "rate_rotation",
+                                 "all",         "recipe",        "cvrl_linear",      "cvrl_uniform",
+                                 "hdc_uniform", "hdc_geometric", "hdc_sc",           "hdc_tc",
+                                 "sts",         "sts_motion",    "sts_appearance",   "stor_cvrl_hdc",
+                                 "cvrl_sts"};
 
 std::vector<fs::path> folders_in(const fs::path& folder, const std::string& prefix) {
   std::vector<fs::path> found;
